@@ -1,0 +1,30 @@
+"""One-pass SGD in two-layer networks: an exact simulator and its dimensionless ODEs.
+
+The companion package to Arnaboldi, Stephan, Krzakala & Loureiro, *From
+high-dimensional & mean-field dynamics to dimensionless ODEs* (COLT 2023,
+arXiv:2302.05882).  Data flows one way:
+
+    Task + Overlaps or Weights → solve / simulate → Trajectory
+"""
+
+from twolayer.activations import Activation
+from twolayer.errors import Divergence, InvalidInput
+from twolayer.ode import solve
+from twolayer.overlaps import Overlaps, Weights
+from twolayer.sgd import simulate
+from twolayer.task import Task, excess_risk, risk
+from twolayer.trajectory import Trajectory
+
+__all__ = [
+    "Activation",
+    "Divergence",
+    "InvalidInput",
+    "Overlaps",
+    "Task",
+    "Trajectory",
+    "Weights",
+    "excess_risk",
+    "risk",
+    "simulate",
+    "solve",
+]

@@ -1,0 +1,192 @@
+r"""The inner loops of the simulator, compiled by numba where numba is installed.
+
+Everything here runs unchanged, if slowly, as plain Python (in a browser, say).
+One block of B fresh samples is written as rows of X in the coordinates in which
+the weights are kept, A = W/√d; then, exactly as sample by sample,
+
+    λ^ν = A x^ν + Σ_{μ<ν} K_νμ c^μ,   K = X Xᵀ,
+    c^μ_i = γ/(p d) σ'(λ^μ_i) 𝓔^μ,
+    A ← A + Cᵀ X  at the end of the block.
+
+Nothing here allocates by the step, and nothing depends on which times are recorded.
+"""
+
+from __future__ import annotations
+
+from math import copysign, erf, exp, isfinite, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+
+    def njit(**options: Any) -> Any: ...
+
+else:
+    try:
+        from numba import njit
+    except ImportError:
+
+        def njit(**options):
+            return lambda function: function
+
+
+_ROOT_HALF = sqrt(0.5)
+_ROOT_TWO_OVER_PI = sqrt(2 / np.pi)
+
+
+@njit(cache=True, nogil=True)
+def sigma(code: int, x: float) -> float:
+    """σ(x) of the activation with this code."""
+    if code == 0:
+        return erf(x * _ROOT_HALF)
+    return x * x
+
+
+@njit(cache=True, nogil=True)
+def derivative(code: int, x: float) -> float:
+    """σ'(x) of the activation with this code."""
+    if code == 0:
+        return _ROOT_TWO_OVER_PI * exp(-0.5 * x * x)
+    return 2 * x
+
+
+@njit(cache=True, nogil=True)
+def draw(rng: np.random.Generator, X: np.ndarray, freedom: int) -> None:
+    """Fill X (B, D) with a block of samples, √d x ~ N(0, I_d), in the current coordinates.
+
+    With `freedom` = 0 all D = d coordinates are drawn.  Otherwise the first D − B span
+    all weights, and of the other d − D + B = `freedom` only the Gram matrix of the
+    block matters: a Wishart matrix, by its Bartlett factor (lower triangular, chi on
+    the diagonal, normal below).
+    """
+    B, D = X.shape
+    if freedom == 0:
+        X[:, :] = rng.standard_normal((B, D))
+        return
+    n = D - B
+    X[:, :n] = rng.standard_normal((B, n))
+    below = rng.standard_normal((B * (B - 1)) // 2)
+    used = 0
+    for v in range(B):
+        X[v, n : n + v] = below[used : used + v]
+        used += v
+        X[v, n + v] = sqrt(rng.chisquare(float(freedom - v)))
+        X[v, n + v + 1 :] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def recursion(
+    K: np.ndarray,
+    fields: np.ndarray,
+    target: np.ndarray,
+    C: np.ndarray,
+    code: int,
+    rate: float,
+) -> int:
+    """Run through one block: λ into `fields` (B, p) and c into C (B, p).
+
+    `fields` holds A x^ν on entry, `target` the noisy labels, `rate` is γ/(p d).
+    Returns the number of steps done, fewer than B if the run has blown up.
+    """
+    B, p = fields.shape
+    for v in range(B):
+        for u in range(v):
+            product = K[v, u]
+            for i in range(p):
+                fields[v, i] += product * C[u, i]
+        output = 0.0
+        for i in range(p):
+            output += sigma(code, fields[v, i])
+        step = rate * (target[v] - output / p)
+        if not isfinite(step):
+            return v
+        for i in range(p):
+            C[v, i] = step * derivative(code, fields[v, i])
+    return B
+
+
+@njit(cache=True, nogil=True)
+def run_block(
+    rng: np.random.Generator,
+    targets: np.ndarray,
+    students: np.ndarray,
+    X: np.ndarray,
+    C: np.ndarray,
+    code: int,
+    rate: float,
+    noise_deviation: float,
+    freedom: int,
+) -> int:
+    """Draw a block and run through it; returns the number of steps done.
+
+    `targets` (k, D) and `students` (p, D) are W*/√d and W/√d; X (B, D) and C (B, p) are
+    overwritten, the weights are not.
+    """
+    B, k = len(X), len(targets)
+    draw(rng, X, freedom)
+    target = noise_deviation * rng.standard_normal(B)
+    fields_star = np.dot(X, targets.T)
+    for v in range(B):
+        for r in range(k):
+            target[v] += sigma(code, fields_star[v, r]) / k
+    return recursion(np.dot(X, X.T), np.dot(X, students.T), target, C, code, rate)
+
+
+@njit(cache=True, nogil=True)
+def to_lower_triangle(Z: np.ndarray) -> None:
+    """Turn the rows of Z (p, m) by one rotation so that Z is lower triangular, in place.
+
+    Householder reflections from the right: Z Zᵀ does not change but for rounding.
+    """
+    p, m = Z.shape
+    for i in range(min(p, m - 1)):
+        head = Z[i, i]
+        tail = 0.0
+        for c in range(i + 1, m):
+            tail += Z[i, c] * Z[i, c]
+        if tail == 0.0:
+            continue
+        norm = sqrt(head * head + tail)
+        pivot = head + copysign(norm, head)
+        scale = 1.0 / (norm * abs(pivot))
+        for r in range(i + 1, p):
+            along = Z[r, i] * pivot
+            for c in range(i + 1, m):
+                along += Z[r, c] * Z[i, c]
+            along *= scale
+            Z[r, i] -= along * pivot
+            for c in range(i + 1, m):
+                Z[r, c] -= along * Z[i, c]
+        Z[i, i] = -copysign(norm, head)
+        Z[i, i + 1 :] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, freedom: int) -> None:
+    """End a block: add Cᵀ X to the students and, if projected, return to p + k coordinates."""
+    students += np.dot(C.T, X)
+    if freedom > 0:
+        to_lower_triangle(students[:, k:])
+
+
+@njit(cache=True, nogil=True)
+def advance(
+    rng: np.random.Generator,
+    targets: np.ndarray,
+    students: np.ndarray,
+    X: np.ndarray,
+    C: np.ndarray,
+    code: int,
+    rate: float,
+    noise_deviation: float,
+    freedom: int,
+    blocks: int,
+) -> tuple[int, int]:
+    """Run through whole blocks; returns how many, and the steps done in the last."""
+    for b in range(blocks):
+        done = run_block(rng, targets, students, X, C, code, rate, noise_deviation, freedom)
+        if done < len(X):
+            return b, done
+        absorb(students, X, C, len(targets), freedom)
+    return blocks, len(X)

@@ -1,0 +1,304 @@
+"""The state: overlaps Q, M, P, the weights they belong to, and initial conditions.
+
+Overlaps are the order parameters of the problem: the covariance of all
+pre-activations.  Weights are what has these overlaps in a given dimension.
+Builds on `errors` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import orth
+
+from twolayer.errors import InvalidInput, array, integer
+
+#: Overlaps may miss symmetry and positivity by this much of their largest entry:
+#: what an integrator at usual tolerances leaves behind.
+TOLERANCE = 1e-8
+#: Eigenvalues of Ω below this much of the largest do not count for its rank.
+RANK_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    r"""Overlaps Q = W Wᵀ/d, M = W W*ᵀ/d and P = W* W*ᵀ/d of p students and k targets.
+
+    Parameters
+    ----------
+    Q : array_like, shape (p, p)
+    M : array_like, shape (p, k)
+    P : array_like, shape (k, k)
+
+    Raises
+    ------
+    InvalidInput
+        If shapes do not fit, entries are not finite, Q or P is not symmetric or
+        Ω = [[Q, M], [Mᵀ, P]] is not positive semi-definite, each up to 1e-8 of
+        the largest entry.
+
+    References
+    ----------
+    arXiv:2302.05882, section 2.
+
+    Examples
+    --------
+    >>> ov = Overlaps(Q=[[1.0, 0.0], [0.0, 1.0]], M=[[0.6], [0.0]], P=[[1.0]])
+    >>> ov.p, ov.k, ov.rank
+    (2, 1, 3)
+    >>> ov.Q_perp
+    array([[0.64, 0.  ],
+           [0.  , 1.  ]])
+    """
+
+    Q: np.ndarray
+    M: np.ndarray
+    P: np.ndarray
+
+    def __init__(self, Q: ArrayLike, M: ArrayLike, P: ArrayLike) -> None:
+        m = array("M", M, (None, None))
+        p, k = m.shape
+        object.__setattr__(self, "M", m)
+        object.__setattr__(self, "Q", _symmetric("Q", array("Q", Q, (p, p))))
+        object.__setattr__(self, "P", _symmetric("P", array("P", P, (k, k))))
+        eigenvalues = np.linalg.eigvalsh(self.Omega)
+        if eigenvalues[0] < -TOLERANCE * max(eigenvalues[-1], 0.0):
+            raise InvalidInput(
+                "Q, M, P",
+                f"Ω = [[Q, M], [Mᵀ, P]] with smallest eigenvalue {eigenvalues[0]:.3g}",
+                "overlaps of real vectors: Ω positive semi-definite",
+            )
+
+    @property
+    def p(self) -> int:
+        """Number of students."""
+        return self.M.shape[0]
+
+    @property
+    def k(self) -> int:
+        """Number of targets."""
+        return self.M.shape[1]
+
+    @property
+    def Omega(self) -> np.ndarray:
+        """Covariance Ω of (λ, λ*), shape (p + k, p + k), students first."""
+        return assemble(self.Q, self.M, self.P)
+
+    @property
+    def Q_perp(self) -> np.ndarray:
+        """Q − M P⁻¹ Mᵀ, shape (p, p): overlaps of the students' parts outside the target span."""
+        outside = self.Q - self.M @ np.linalg.pinv(self.P, hermitian=True) @ self.M.T
+        return (outside + outside.T) / 2
+
+    @property
+    def rank(self) -> int:
+        """Dimension of the span of all students and targets."""
+        return self.factor().shape[1]
+
+    def factor(self) -> np.ndarray:
+        """Vectors with these overlaps in the fewest dimensions.
+
+        Returns
+        -------
+        array, shape (p + k, rank)
+            F with F Fᵀ = Ω, students first.  Costs O((p + k)³).
+        """
+        values, vectors = np.linalg.eigh(self.Omega)
+        kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
+        return vectors[:, kept] * np.sqrt(values[kept])
+
+    def embed(self, d: int, seed: int = 0) -> Weights:
+        """Weights in dimension d with exactly these overlaps, turned at random.
+
+        Parameters
+        ----------
+        d : int
+            Dimension, at least `rank`.
+        seed : int
+            Seed of the random orthonormal frame (Haar measure).
+
+        Returns
+        -------
+        Weights
+            Costs O(d (p + k)²) time and O(d (p + k)) memory.
+
+        Raises
+        ------
+        InvalidInput
+            If d is below the rank of Ω.
+
+        Examples
+        --------
+        >>> ov = Overlaps([[1.0]], [[0.5]], [[1.0]])
+        >>> bool(np.allclose(ov.embed(d=7, seed=1).overlaps().M, 0.5, rtol=1e-14))
+        True
+        """
+        rows = self.factor()
+        rank = rows.shape[1]
+        d = _dimension(d, rank)
+        rng = np.random.default_rng(integer("seed", seed, 0))
+        frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
+        frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
+        vectors = np.sqrt(d) * rows @ frame.T
+        return Weights(vectors[: self.p], vectors[self.p :])
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Students W and targets W* of norm O(√d).
+
+    Parameters
+    ----------
+    W : array_like, shape (p, d)
+    W_star : array_like, shape (k, d)
+
+    Raises
+    ------
+    InvalidInput
+        If shapes do not fit or entries are not finite.
+
+    Examples
+    --------
+    >>> w = Weights.gaussian(p=3, k=1, d=100, seed=0)
+    >>> w.p, w.k, w.d
+    (3, 1, 100)
+    """
+
+    W: np.ndarray
+    W_star: np.ndarray
+
+    def __init__(self, W: ArrayLike, W_star: ArrayLike) -> None:
+        object.__setattr__(self, "W", array("W", W, (None, None)))
+        object.__setattr__(self, "W_star", array("W_star", W_star, (None, self.d)))
+
+    @property
+    def p(self) -> int:
+        """Number of students."""
+        return self.W.shape[0]
+
+    @property
+    def k(self) -> int:
+        """Number of targets."""
+        return self.W_star.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Dimension of the data."""
+        return self.W.shape[1]
+
+    def overlaps(self) -> Overlaps:
+        """The overlaps of these weights.  Costs O(d (p + k)²)."""
+        W, W_star, d = self.W, self.W_star, self.d
+        return Overlaps(W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d)
+
+    @classmethod
+    def gaussian(
+        cls, p: int, k: int, d: int, seed: int = 0, orthonormal_target: bool = True
+    ) -> Weights:
+        """Students and targets with independent N(0, 1) entries.
+
+        Targets are drawn first, students after, from ``default_rng(seed)``; this
+        is the initial condition of figures 2 left (p=10, k=2, d=3, seed=3), 3 and
+        5 b-d (seed=0) of arXiv:2302.05882.
+
+        Parameters
+        ----------
+        p, k, d : int
+            Numbers of students and targets, and dimension.
+        seed : int
+        orthonormal_target : bool
+            Replace the targets by an orthonormal basis of their span, of norm √d,
+            so that P = I; needs d >= k.
+
+        Returns
+        -------
+        Weights
+
+        Raises
+        ------
+        InvalidInput
+            If a number is not a positive integer, or d < k with `orthonormal_target`.
+
+        Examples
+        --------
+        >>> w = Weights.gaussian(p=10, k=2, d=3, seed=3)
+        >>> bool(np.allclose(w.overlaps().P, np.eye(2), atol=1e-14))
+        True
+        """
+        p, k, d = integer("p", p, 1), integer("k", k, 1), integer("d", d, 1)
+        rng = np.random.default_rng(integer("seed", seed, 0))
+        W_star = rng.normal(size=(k, d))
+        W = rng.normal(size=(p, d))
+        if orthonormal_target:
+            _dimension(d, k)
+            unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
+            W_star = np.sqrt(d) * orth(unit.T).T
+        return cls(W, W_star)
+
+    @classmethod
+    def in_target_span(cls, p: int, k: int, d: int, seed: int = 0) -> Weights:
+        """Students in the span of orthonormal targets, uniform on its sphere of radius √d.
+
+        M has the normalised rows of ``default_rng(seed).normal(size=(p, k))``,
+        Q = M Mᵀ and P = I, whatever d is: the initial condition of figures
+        2 right, 4 and 5 a of arXiv:2302.05882 (seed=0).  The targets point along the
+        first k axes; with isotropic data no choice of axes differs from another.
+
+        Parameters
+        ----------
+        p, k : int
+            Numbers of students and targets.
+        d : int
+            Dimension, at least k.
+        seed : int
+
+        Returns
+        -------
+        Weights
+
+        Raises
+        ------
+        InvalidInput
+            If a number is not a positive integer or d < k.
+
+        Examples
+        --------
+        >>> ov = Weights.in_target_span(p=10, k=5, d=50).overlaps()
+        >>> ov.rank, bool(np.allclose(ov.Q_perp, 0, atol=1e-14))
+        (5, True)
+        """
+        p, k = integer("p", p, 1), integer("k", k, 1)
+        d = _dimension(d, k)
+        M = np.random.default_rng(integer("seed", seed, 0)).normal(size=(p, k))
+        M /= np.linalg.norm(M, axis=1, keepdims=True)
+        W_star = np.sqrt(d) * np.eye(k, d)
+        return cls(M @ W_star, W_star)
+
+
+def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """Ω = [[Q, M], [Mᵀ, P]] from its blocks, unchecked; Q and M may have leading axes."""
+    p, k = M.shape[-2:]
+    Omega = np.empty((*M.shape[:-2], p + k, p + k))
+    Omega[..., :p, :p], Omega[..., :p, p:] = Q, M
+    Omega[..., p:, :p], Omega[..., p:, p:] = M.swapaxes(-1, -2), P
+    return Omega
+
+
+def _symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
+    gap = np.abs(matrix - matrix.T).max()
+    if gap > TOLERANCE * np.abs(matrix).max():
+        raise InvalidInput(
+            argument, f"a matrix that differs from its transpose by {gap:.3g}", "symmetric"
+        )
+    out = (matrix + matrix.T) / 2
+    out.setflags(write=False)
+    return out
+
+
+def _dimension(d: int, rank: int) -> int:
+    d = integer("d", d, 1)
+    if d < rank:
+        raise InvalidInput("d", str(d), f"at least {rank}, the rank of the vectors to be held")
+    return d

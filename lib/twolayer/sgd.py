@@ -1,0 +1,324 @@
+r"""`simulate`: exact one-pass SGD, run many times, at any dimension.
+
+Both methods draw blocks of fresh samples and run through them with matrix products
+(see `kernels`); both follow the law of SGD exactly.
+
+- "direct" keeps all d coordinates of every weight.
+- "projected" keeps only the span of the p students and k targets, and of the rest of
+  R^d draws no more than the Gram matrix of the block; a rotation then brings the
+  weights back to p + k coordinates.  Its cost does not depend on d.
+
+Builds on `chain`, `overlaps` and `trajectory`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+from concurrent.futures import Executor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from twolayer.chain import Outcome, Plan, run
+from twolayer.errors import Divergence, InvalidInput, choice, integer, positive, shown, times
+from twolayer.overlaps import Overlaps, Weights
+from twolayer.progress import Progress
+from twolayer.task import Task
+from twolayer.trajectory import Trajectory, provenance
+
+METHODS = ("auto", "direct", "projected")
+
+#: A step count beyond this is not exact in floating point.
+_MAX_STEPS = 2**53
+
+
+def simulate(
+    task: Task,
+    start: Weights | Overlaps,
+    *,
+    learning_rate: float,
+    t_eval: ArrayLike,
+    d: int | None = None,
+    runs: int = 1,
+    seed: int = 0,
+    method: str = "auto",
+    executor: Executor | None = None,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Trajectory:
+    r"""Run one-pass SGD, w_i ← w_i + (γ/p) σ'(λ_i) 𝓔 x, with a fresh sample x ~ N(0, I_d/d) a step.
+
+    Parameters
+    ----------
+    task : Task
+    start : Weights or Overlaps
+        State at t = 0, the same for all runs.
+    learning_rate : float
+        γ > 0.
+    t_eval : array_like, shape (T,)
+        Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
+        recorded at the nearest whole step, and the result's `t` is the time of that step.
+    d : int
+        Dimension of the data; needed with overlaps, at least the rank of Ω.
+    runs : int
+        Number of independent runs.
+    seed : int
+        Run r depends on (seed, r) alone, whatever else is run beside it, and on
+        nothing that is recorded.
+    method : str
+        "direct", "projected" (needs d >= p + k + 8), or "auto", which takes the cheaper one.
+    executor : concurrent.futures.Executor, optional
+        Where to run; here and one after another by default.
+    progress : bool
+        Show a progress bar if it takes more than a few seconds.
+    checkpoint : path, optional
+        A folder, made if missing, in which every run saves its state now and then and at
+        its end.  A call with the same arguments continues from it; other arguments are refused.
+
+    Returns
+    -------
+    Trajectory
+        With a leading run axis.  `provenance["method"]` is the method used and
+        `provenance["why"]` the reason.  After Ctrl-C, with a warning: the runs that were
+        finished, or the times that the first one had reached.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used; before any work.
+    Divergence
+        If a run leaves the range of finite numbers.
+
+    Notes
+    -----
+    A step costs O(p d) direct and O(p (p + k)) projected; memory is O(p d) and
+    O((p + k)²) beside the recorded overlaps.  Floating point is float64 throughout.
+    Bits depend on the machine's BLAS and C library.
+
+    References
+    ----------
+    arXiv:2302.05882, section 2, for the algorithm; M. S. Bartlett, Proc. R. Soc. Edinb.
+    53, 260 (1933), for the triangular factor of a Wishart matrix.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=4, k=2, d=20)
+    >>> run = simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 0.5, 1], runs=3)
+    >>> run.risk.shape, run.M.shape
+    ((3, 3), (3, 3, 4, 2))
+    >>> far = simulate(tl.Task("erf"), start.overlaps(), d=10**9, learning_rate=0.1, t_eval=[1e-7])
+    >>> far.provenance["method"]
+    'projected'
+    """
+    started = time.perf_counter()
+    if not isinstance(task, Task):
+        raise InvalidInput("task", shown(task), "a twolayer.Task")
+    t_eval = times("t_eval", t_eval)
+    learning_rate = positive("learning_rate", learning_rate)
+    runs, seed = integer("runs", runs, 1), integer("seed", seed, 0)
+    choice("method", method, METHODS)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
+    folder = None if checkpoint is None else _checkpoint_folder(checkpoint)
+    plan, why = _plan(task, start, d, learning_rate, t_eval, seed, method)
+
+    outcomes: list[Outcome] = []
+    with Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar:
+        try:
+            if executor is None:
+                for number in range(runs):
+                    before = number * plan.steps[-1]
+                    outcome = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
+                    outcomes.append(outcome)
+                    if outcome.interrupted or outcome.blew_up_at is not None:
+                        break
+            else:
+                futures = [executor.submit(run, plan, number, folder) for number in range(runs)]
+                try:
+                    for done, _ in enumerate(as_completed(futures), 1):
+                        bar.to(done * plan.steps[-1])
+                    outcomes = [future.result() for future in futures]
+                except BaseException:
+                    for future in futures:
+                        future.cancel()
+                    finished = (f for f in futures if f.done() and not f.cancelled())
+                    outcomes = [f.result() for f in finished if f.exception() is None]
+                    raise
+        except KeyboardInterrupt:
+            outcomes.append(replace(Outcome.empty(plan), interrupted=True))
+    return _collect(plan, outcomes, why, started)
+
+
+def _collect(plan: Plan, outcomes: list[Outcome], why: str, started: float) -> Trajectory:
+    """The runs as one trajectory; raise `Divergence` or warn of an interruption."""
+    blown = [o for o in outcomes if o.blew_up_at is not None]
+    stopped = any(o.interrupted for o in outcomes)
+    if stopped and not blown:
+        finished = [o for o in outcomes if not o.interrupted]
+        outcomes = finished or outcomes[:1]
+        if not finished and outcomes[0].count == 0:
+            raise KeyboardInterrupt
+    count = min(o.count for o in outcomes)
+    trajectory = Trajectory(
+        t=plan.steps[:count] * plan.rate,
+        Q=np.stack([o.Q[:count] for o in outcomes]),
+        M=np.stack([o.M[:count] for o in outcomes]),
+        P=plan.targets @ plan.targets.T,
+        excess_risk=np.stack([o.excess_risk[:count] for o in outcomes]),
+        task=plan.task,
+        parameters={
+            "learning_rate": plan.learning_rate,
+            "d": plan.d,
+            "runs": len(outcomes),
+            "seed": plan.seed,
+        },
+        provenance=provenance(
+            method="projected" if plan.projected else "direct",
+            why=why,
+            block=plan.block,
+            steps=int(plan.steps[-1]),
+            seconds=round(time.perf_counter() - started, 3),
+        ),
+    )
+    if blown:
+        step = min(o.blew_up_at for o in blown if o.blew_up_at is not None)
+        raise Divergence(
+            "a run left the range of finite numbers", step, step * plan.rate, trajectory
+        )
+    if stopped:
+        warnings.warn(
+            f"interrupted: {len(outcomes)} run(s) with {count} of {plan.steps.size} times returned",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return trajectory
+
+
+def _plan(
+    task: Task,
+    start: Weights | Overlaps,
+    d: int | None,
+    learning_rate: float,
+    t_eval: np.ndarray,
+    seed: int,
+    method: str,
+) -> tuple[Plan, str]:
+    """Everything that the runs share, and why this method."""
+    if isinstance(start, Weights):
+        rows, rank = np.concatenate((start.W, start.W_star)) / np.sqrt(start.d), 0
+        if d is not None and integer("d", d, 1) != start.d:
+            raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
+        d = start.d
+    elif isinstance(start, Overlaps):
+        rows, rank = start.factor(), start.rank
+        if d is None:
+            raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
+        d = integer("d", d, 1)
+    else:
+        raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
+    if d < rank:
+        raise InvalidInput("d", str(d), f"at least {rank}, the rank of Ω")
+    p, k = start.p, start.k
+    method, block, why = _choose(method, p, k, d)
+    projected = method == "projected"
+    if projected:
+        width = p + k + block
+        rows = np.roll(rows, k, axis=0)  # targets first
+        triangle = np.linalg.qr(rows.T, mode="r").T
+        rows = np.roll(triangle, -k, axis=0)
+    else:
+        width = d
+    held = np.zeros((p + k, width))
+    held[:, : rows.shape[1]] = rows
+
+    rate = learning_rate / (p * d)
+    if t_eval[-1] / rate >= _MAX_STEPS:
+        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of γ/(p d) = {rate:.3g}"
+        raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
+    steps = np.rint(t_eval / rate).astype(np.int64)
+    fingerprint = {
+        "task": repr(task),
+        "noise": task.noise,
+        "learning_rate": learning_rate,
+        "p": p,
+        "k": k,
+        "d": d,
+        "seed": seed,
+        "method": method,
+        "block": block,
+        "start": _digest(held),
+        "steps": _digest(steps),
+        "version": provenance()["twolayer"],
+    }
+    plan = Plan(
+        task=task,
+        learning_rate=learning_rate,
+        d=d,
+        targets=held[p:].copy(),
+        students=held[:p].copy(),
+        steps=steps,
+        block=block,
+        projected=projected,
+        seed=seed,
+        fingerprint=fingerprint,
+    )
+    return plan, why
+
+
+def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
+    """Method, samples per block, and the reason; the cheaper method if "auto"."""
+    block = 16 if p <= 32 else 32 if p <= 64 else 64
+    room = d - p - k
+    least = 8
+    if method == "direct":
+        return "direct", block, "as asked"
+    if method == "projected":
+        if room < least:
+            raise InvalidInput(
+                "method", f"'projected' at d = {d}", f"'direct' for d < p + k + {least} = {p + k + least}"
+            )
+        return "projected", min(block, room), "as asked"
+    if room < least:
+        return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
+    direct, projected = _cost(p, k, d, block), _cost(p, k, d, min(block, room), projected=True)
+    why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
+    if direct <= projected:
+        return "direct", block, why
+    return "projected", min(block, room), why
+
+
+def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
+    """Microseconds a step, roughly: random numbers, matrix products, activations, rotation.
+
+    Only the ratio of the two methods matters; the rates were read off one present-day core.
+    """
+    normal, flop, unit, reflection = 5e-3, 2e-5, 0.02, 3e-4
+    if not projected:
+        return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
+    width = p + k + block
+    drawn = p + k + block / 2
+    products = width * (4 * p + 2 * k + 2 * block)
+    rotation = 2 * p**2 * (p + block) / block
+    return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+
+
+def _checkpoint_folder(path: str | os.PathLike[str]) -> str:
+    try:
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except (OSError, TypeError) as error:
+        raise InvalidInput("checkpoint", shown(path), f"a folder to write in ({error})") from error
+    return str(folder)

@@ -1,0 +1,263 @@
+"""What `solve` and `simulate` return: overlaps and risk along time, labelled.
+
+A trajectory knows the task and all parameters it was made with, turns into an
+xarray Dataset, and is saved as NetCDF (version 3: plain arrays and text, which
+can be read anywhere and run nothing).  Builds on `task`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer.errors import InvalidInput
+from twolayer.overlaps import Overlaps
+from twolayer.task import Task
+
+if TYPE_CHECKING:
+    import xarray
+
+_FORMAT = "twolayer trajectory 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    r"""Overlaps and risk at recorded times.
+
+    Time is first; in the result of `simulate` a run axis stands before it.
+
+    Attributes
+    ----------
+    t : array, shape (T,)
+        Times in units of p d/γ SGD steps: t = steps · γ/(p d).
+    Q : array, shape ([R,] T, p, p)
+    M : array, shape ([R,] T, p, k)
+    P : array, shape (k, k)
+        Overlaps; P does not move.
+    excess_risk : array, shape ([R,] T)
+        R − Δ/2.
+    risk : array, shape ([R,] T)
+        R, label noise included.
+    task : Task
+    parameters : dict
+        Every argument that shaped the result.
+    provenance : dict
+        Versions, time of day, run time, and what the method reports of itself.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+    >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
+    >>> sol
+    Trajectory(2 times from 0 to 1, p=2, k=1, Task('erf', noise=0))
+    >>> dict(sol.to_xarray().sizes) == {
+    ...     "time": 2, "neuron": 2, "neuron_2": 2, "target": 1, "target_2": 1}
+    True
+    """
+
+    t: np.ndarray
+    Q: np.ndarray
+    M: np.ndarray
+    P: np.ndarray
+    excess_risk: np.ndarray
+    task: Task
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
+        span = f" from {self.t[0]:g} to {self.t[-1]:g}" if self.t.size else ""
+        p, k = self.M.shape[-2:]
+        return f"Trajectory({runs}{self.t.size} times{span}, p={p}, k={k}, {self.task!r})"
+
+    @property
+    def risk(self) -> np.ndarray:
+        """Population risk R = excess risk + Δ/2."""
+        return self.excess_risk + self.task.noise / 2
+
+    def overlaps(self, time: int = -1, run: int = 0) -> Overlaps:
+        """The state at one recorded time, to start another computation from.
+
+        Parameters
+        ----------
+        time : int
+            Index into `t`; the last by default.
+        run : int
+            Index of the run, where there are runs.
+
+        Returns
+        -------
+        Overlaps
+        """
+        where = (run, time) if self.M.ndim == 4 else (time,)
+        return Overlaps(self.Q[where], self.M[where], self.P)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same as a labelled `xarray.Dataset`, with units and parameters in its attributes.
+
+        Returns
+        -------
+        xarray.Dataset
+            Variables Q, M, P, risk and excess_risk on the dimensions run (of
+            `simulate`), time, neuron, neuron_2, target, target_2.
+        """
+        import xarray
+
+        run = ("run",) if self.M.ndim == 4 else ()
+        unit = {"units": "1"}
+        label = "overlap of {} and {}, divided by d"
+        data = {
+            "Q": ((*run, "time", "neuron", "neuron_2"), self.Q, label.format("students", "students")),
+            "M": ((*run, "time", "neuron", "target"), self.M, label.format("students", "targets")),
+            "P": (("target", "target_2"), self.P, label.format("targets", "targets")),
+            "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
+            "risk": ((*run, "time"), self.risk, "population risk, label noise included"),
+        }
+        time = {"units": "p d / γ steps", "long_name": "time t = steps · γ/(p d)"}
+        coords: dict[str, Any] = {"time": ("time", self.t, time)}
+        for name, (dims, values, _) in data.items():
+            if name in "QMP":
+                coords |= {
+                    dim: np.arange(size)
+                    for dim, size in zip(dims, values.shape, strict=True)
+                    if dim != "time"
+                }
+        return xarray.Dataset(
+            {n: (dims, values, unit | {"long_name": text}) for n, (dims, values, text) in data.items()},
+            coords,
+            {
+                "format": _FORMAT,
+                "task": json.dumps(_task_to_dict(self.task)),
+                "parameters": json.dumps(dict(self.parameters)),
+                "provenance": json.dumps(dict(self.provenance)),
+            },
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write to a NetCDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            An existing file is replaced.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OSError
+            If the folder does not exist or cannot be written.
+        """
+        return write_netcdf(self.to_xarray(), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trajectory:
+        """Read what `save` wrote, bit for bit.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Trajectory
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        InvalidInput
+            If the file is not a trajectory, or is damaged.
+        """
+        data = read_netcdf(path, _FORMAT)
+        try:
+            task = json.loads(data.attrs["task"])
+            arrays = {n: data[n].values for n in ("Q", "M", "P", "excess_risk")}
+            out = cls(
+                t=data["time"].values,
+                **arrays,
+                task=Task(task["activation"], task["target_activation"], task["noise"]),
+                parameters=json.loads(data.attrs["parameters"]),
+                provenance=json.loads(data.attrs["provenance"]),
+            )
+            times, (p, k) = out.t.shape, out.M.shape[-2:]
+            lead = out.excess_risk.shape
+            fits = (
+                lead[-1:] == times
+                and out.Q.shape == (*lead, p, p)
+                and out.M.shape == (*lead, p, k)
+                and out.P.shape == (k, k)
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput("path", str(path), f"a trajectory file ({error})") from error
+        if not fits:
+            raise InvalidInput("path", str(path), "a trajectory file with arrays that fit")
+        return out
+
+
+def _task_to_dict(task: Task) -> dict[str, Any]:
+    return {
+        "activation": task.activation.name,
+        "target_activation": task.target_activation.name,
+        "noise": task.noise,
+    }
+
+
+def write_netcdf(data: xarray.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Write a dataset to NetCDF, whole or not at all (a partial file, then renamed)."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot save to {path}: there is no folder {path.parent}")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        data.to_netcdf(partial, engine="scipy", format="NETCDF3_64BIT")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read_netcdf(
+    path: str | os.PathLike[str], kind: str, argument: str = "path"
+) -> xarray.Dataset:
+    """Read a NetCDF file whose attribute `format` is `kind`; `InvalidInput` if it is not."""
+    import xarray
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        data = xarray.load_dataset(path, engine="scipy")
+    except Exception as error:  # the reader meets damaged bytes with any exception at all
+        raise InvalidInput(argument, str(path), f"an undamaged NetCDF file ({error})") from error
+    if data.attrs.get("format") != kind:
+        raise InvalidInput(argument, str(path), f"a file of the format {kind!r}")
+    return data
+
+
+def provenance(**more: Any) -> dict[str, Any]:
+    """Versions and time of day, with whatever else is worth keeping."""
+    return versions() | {"created": datetime.now(UTC).isoformat(timespec="seconds")} | more
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    out = {"python": platform.python_version()}
+    for name in ("twolayer", "numpy", "scipy", "numba"):
+        try:
+            out[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            out[name] = "absent"
+    return out
