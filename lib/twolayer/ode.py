@@ -45,7 +45,7 @@ def solve(
     learning_rate: float | None = None,
     terms: str = "full",
     rtol: float = 1e-9,
-    atol: float = 1e-13,
+    atol: float = 1e-12,
     method: str = "LSODA",
     stop_at_risk: float | None = None,
     progress: bool = True,
