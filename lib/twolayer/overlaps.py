@@ -88,7 +88,7 @@ class Overlaps:
 
     @property
     def Q_perp(self) -> np.ndarray:
-        """Q − M P⁻¹ Mᵀ, shape (p, p): overlaps of the students' parts outside the target span."""
+        """Overlaps Q − M P⁻¹ Mᵀ of the students outside the span of the targets, (p, p)."""
         outside = self.Q - self.M @ np.linalg.pinv(self.P, hermitian=True) @ self.M.T
         return (outside + outside.T) / 2
 

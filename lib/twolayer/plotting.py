@@ -38,7 +38,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.hashsalt": "twolayer",
-    "svg.fonttype": "none",
+    "svg.fonttype": "path",
     "pdf.fonttype": 42,
 }
 

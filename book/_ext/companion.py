@@ -1,0 +1,63 @@
+"""Sphinx extension of the book: make stale figures first, quote their numbers after.
+
+On `builder-inited` every stale figure is made (`twolayer.figures`); the profile is
+taken from the environment variable TWOLAYER_PROFILE, "quick" by default.  The role
+``{result}`` quotes a number that a figure's notebook has published::
+
+    {result}`4:slope`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+from twolayer import figures
+from twolayer.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+
+def make_figures(app: Sphinx) -> None:
+    """Make what is stale, or fail the build."""
+    root = Path(app.srcdir).parent
+    profile = os.environ.get("TWOLAYER_PROFILE", "quick")
+    try:
+        made = figures.make(root, profile=profile, jobs=os.cpu_count() or 1)
+    except (InvalidInput, figures.FigureError) as error:
+        raise ExtensionError(str(error)) from None
+    logger.info("figures: %s", f"made {', '.join(made)}" if made else "all up to date")
+
+
+class Result(SphinxRole):
+    """``{result}`figure:key` ``: a number from ``book/figures/<figure>.json``."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """The text of the number, or a warning that says what there is."""
+        figure, _, key = self.text.partition(":")
+        file = figures.output_folder(Path(self.env.srcdir).parent) / f"{figure}.json"
+        self.env.note_dependency(str(file))
+        try:
+            values = json.loads(file.read_text("utf-8"))
+        except OSError:
+            values = {}
+        if key not in values:
+            known = ", ".join(values) or "nothing"
+            logger.warning("figure %r publishes no %r, but %s", figure, key, known)
+            return [nodes.problematic(text=self.text)], []
+        return [nodes.inline(text=values[key], classes=["result"])], []
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the event and the role."""
+    app.connect("builder-inited", make_figures)
+    app.add_role("result", Result())
+    return {"version": "1", "parallel_read_safe": True}
