@@ -14,21 +14,17 @@ Nothing here allocates by the step, and nothing depends on which times are recor
 from __future__ import annotations
 
 from math import copysign, erf, exp, isfinite, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
+try:
+    from numba import njit
+except ImportError:
 
-    def njit(**options: Any) -> Any: ...
-
-else:
-    try:
-        from numba import njit
-    except ImportError:
-
-        def njit(**options):
-            return lambda function: function
+    def njit(**_: Any) -> Any:
+        """Leave functions as they are."""
+        return lambda function: function
 
 
 _ROOT_HALF = sqrt(0.5)

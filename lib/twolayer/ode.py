@@ -186,7 +186,9 @@ def _check_types(task: Task, overlaps: Overlaps) -> None:
     if not isinstance(task, Task):
         raise InvalidInput("task", shown(task), "a twolayer.Task")
     if not isinstance(overlaps, Overlaps):
-        raise InvalidInput("overlaps", shown(overlaps), "twolayer.Overlaps (weights have overlaps())")
+        raise InvalidInput(
+            "overlaps", shown(overlaps), "twolayer.Overlaps (weights have overlaps())"
+        )
 
 
 def _blown_up(solver: integrate.OdeSolver, failure: str | None) -> str | None:

@@ -281,7 +281,9 @@ def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
     if method == "projected":
         if room < least:
             raise InvalidInput(
-                "method", f"'projected' at d = {d}", f"'direct' for d < p + k + {least} = {p + k + least}"
+                "method",
+                f"'projected' at d = {d}",
+                f"'direct' for d < p + k + {least} = {p + k + least}",
             )
         return "projected", min(block, room), "as asked"
     if room < least:

@@ -118,7 +118,11 @@ class Trajectory:
         unit = {"units": "1"}
         label = "overlap of {} and {}, divided by d"
         data = {
-            "Q": ((*run, "time", "neuron", "neuron_2"), self.Q, label.format("students", "students")),
+            "Q": (
+                (*run, "time", "neuron", "neuron_2"),
+                self.Q,
+                label.format("students", "students"),
+            ),
             "M": ((*run, "time", "neuron", "target"), self.M, label.format("students", "targets")),
             "P": (("target", "target_2"), self.P, label.format("targets", "targets")),
             "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
@@ -134,7 +138,10 @@ class Trajectory:
                     if dim != "time"
                 }
         return xarray.Dataset(
-            {n: (dims, values, unit | {"long_name": text}) for n, (dims, values, text) in data.items()},
+            {
+                n: (dims, values, unit | {"long_name": text})
+                for n, (dims, values, text) in data.items()
+            },
             coords,
             {
                 "format": _FORMAT,
@@ -230,9 +237,7 @@ def write_netcdf(data: xarray.Dataset, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def read_netcdf(
-    path: str | os.PathLike[str], kind: str, argument: str = "path"
-) -> xarray.Dataset:
+def read_netcdf(path: str | os.PathLike[str], kind: str, argument: str = "path") -> xarray.Dataset:
     """Read a NetCDF file whose attribute `format` is `kind`; `InvalidInput` if it is not."""
     import xarray
 
