@@ -75,8 +75,8 @@ class Divergence(ArithmeticError):
 
 
 def shown(value: object) -> str:
-    """A short text for a value in an error message."""
-    text = repr(value)
+    """A short text, on one line, for a value in an error message."""
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 

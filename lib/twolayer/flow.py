@@ -109,7 +109,7 @@ def psi_Var(task: Task, overlaps: Overlaps) -> Array:
     Examples
     --------
     >>> psi_Var(Task("square"), Overlaps([[1.0]], [[0.5]], [[1.0]]))
-    array([[12.]])
+    array([[36.]])
     """
     p, k = overlaps.p, overlaps.k
     noise_free = task.activation.variance(overlaps.Omega, coefficients(p, k), p)
@@ -148,7 +148,7 @@ def right_hand_side(
     >>> rhs = right_hand_side(Task("square"), np.eye(1), 0.1, "full")
     >>> dQ, dM = rhs(np.eye(1), np.full((1, 1), 0.5))
     >>> dQ.round(6)
-    array([[-4.8]])
+    array([[-2.4]])
     """
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
     activation, noise, k = task.activation, task.noise, len(P)

@@ -1,0 +1,116 @@
+"""Closed forms against Gauss-Hermite quadrature and against Monte Carlo."""
+
+import numpy as np
+import pytest
+from reference import random_overlaps
+
+from twolayer.activations import ACTIVATIONS, Activation, get
+from twolayer.errors import InvalidInput
+
+NAMES = sorted(ACTIVATIONS)
+SAMPLES = 400_000
+# A standard normal exceeds this with probability 2e-6, either side together; Monte Carlo
+# tests below make fewer than 500 comparisons, so a false alarm has probability below 1e-3.
+Z_MAX = 4.75
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivative_is_that_of_sigma(name):
+    a, x, h = get(name), np.linspace(-3, 3, 41), 1e-5
+    numeric = (a.sigma(x + h) - a.sigma(x - h)) / (2 * h)
+    np.testing.assert_allclose(a.derivative(x), numeric, atol=1e-9)
+
+
+def gauss_hermite(C, function, nodes):
+    """E[function(columns)] for N(0, C) by a tensor product rule."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    n = len(C)
+    grid = np.stack(np.meshgrid(*[x] * n, indexing="ij"), -1).reshape(-1, n)
+    weight = np.prod(np.stack(np.meshgrid(*[w] * n, indexing="ij"), -1).reshape(-1, n), axis=1)
+    fields = grid @ np.linalg.cholesky(C).T
+    return weight @ function(*fields.T) / (2 * np.pi) ** (n / 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(3))
+def test_two_point_and_gain_by_quadrature(name, seed):
+    a = get(name)
+    Q, _, _ = random_overlaps(np.random.default_rng(seed), 2, 1, scale=0.9)
+    for closed, function in (
+        (a.two_point(Q)[0, 1], lambda u, v: a.sigma(u) * a.sigma(v)),
+        (a.gain(Q)[0, 1], lambda u, v: a.derivative(u) * a.derivative(v)),
+        (a.gain(Q)[0, 0], lambda u, v: a.derivative(u) ** 2),
+    ):
+        assert closed == pytest.approx(gauss_hermite(Q, function, 60), rel=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(3))
+def test_drift_and_variance_by_quadrature(name, seed):
+    """p = 2 students and one target: three-dimensional integrals of every entry."""
+    a, p = get(name), 2
+    Q, M, P = random_overlaps(np.random.default_rng(10 + seed), p, 1, scale=0.9)
+    Omega, c = np.block([[Q, M], [M.T, P]]), np.array([-0.5, -0.5, 1.0])
+    drift, variance = a.drift(Omega, c, p), a.variance(Omega, c, p)
+
+    def error(fields):
+        return sum(c[m] * a.sigma(fields[m]) for m in range(3))
+
+    for j in range(p):
+        for n in range(3):
+            expected = gauss_hermite(
+                Omega, lambda *f, j=j, n=n: a.derivative(f[j]) * f[n] * error(f), 40
+            )
+            assert drift[j, n] == pytest.approx(expected, rel=1e-6, abs=1e-7)
+        for i in range(p):
+            expected = gauss_hermite(
+                Omega,
+                lambda *f, i=i, j=j: a.derivative(f[i]) * a.derivative(f[j]) * error(f) ** 2,
+                40,
+            )
+            assert variance[i, j] == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_expectations_by_monte_carlo(name):
+    """p = 4, k = 3, every entry, as z-scores of the sample mean."""
+    a, p, k = get(name), 4, 3
+    rng = np.random.default_rng(5)
+    Q, M, P = random_overlaps(rng, p, k)
+    Omega, c = np.block([[Q, M], [M.T, P]]), rng.standard_normal(p + k)
+    fields = rng.standard_normal((SAMPLES, p + k)) @ np.linalg.cholesky(Omega).T
+    slope, error = a.derivative(fields[:, :p]), a.sigma(fields) @ c
+
+    def assert_mean(samples, expected):
+        z = (samples.mean(axis=0) - expected) / (samples.std(axis=0) / np.sqrt(SAMPLES))
+        assert np.abs(z).max() < Z_MAX
+
+    two_point = a.two_point(Omega)
+    assert_mean(error**2, c @ two_point @ c)
+    assert_mean(slope[:, :, None] * fields[:, None, :] * error[:, None, None], a.drift(Omega, c, p))
+    pairs = slope[:, :, None] * slope[:, None, :]
+    assert_mean(pairs, a.gain(Q))
+    assert_mean(pairs * error[:, None, None] ** 2, a.variance(Omega, c, p))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_leading_axes_are_many_states_at_once(name):
+    a, p, k = get(name), 7, 3
+    rng = np.random.default_rng(1)
+    states = [random_overlaps(rng, p, k) for _ in range(6)]
+    Omega = np.stack([np.block([[Q, M], [M.T, P]]) for Q, M, P in states]).reshape(2, 3, 10, 10)
+    c = rng.standard_normal(p + k)
+    for function in (a.drift, a.variance):
+        together = function(Omega, c, p)
+        alone = np.stack([function(one, c, p) for one in Omega.reshape(-1, 10, 10)])
+        np.testing.assert_allclose(together.reshape(alone.shape), alone, rtol=1e-12, atol=1e-15)
+
+
+def test_lookup():
+    erf = get("erf")
+    assert isinstance(erf, Activation)
+    assert get(erf) is erf
+    with pytest.raises(InvalidInput, match=r"activation: got 'tanhh'.*'erf', 'square'"):
+        get("tanhh")
+    with pytest.raises(InvalidInput, match="closed forms"):
+        get(np.tanh)
