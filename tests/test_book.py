@@ -1,0 +1,146 @@
+"""The book as its reader gets it: pages, figures, numbers, downloads, links."""
+
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from conftest import ROOT, jupyter_book, write_notebook
+
+from twolayer import figures
+
+IDS = list(figures.load(ROOT))
+PAGES = ["index", "setting", "gradient_flow", "reproduce", "api", "bibliography"]
+
+
+class Page(HTMLParser):
+    """What the tests want to know of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links, self.images, self.results, self.text = [], [], [], []
+        self._in_result = False
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        if tag == "img":
+            self.images.append((attributes["src"], attributes.get("alt", "")))
+        self._in_result = attributes.get("class") == "result"
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self._in_result:
+            self.results.append(data)
+            self._in_result = False
+
+
+def pages_of(built_book):
+    return [*(f"{p}.html" for p in PAGES), *(f"figures/{i}.html" for i in IDS)]
+
+
+def test_every_page_is_there(built_book):
+    for name in pages_of(built_book):
+        assert (built_book / name).is_file(), name
+
+
+def test_the_first_page_shows_a_figure_at_once(built_book):
+    page = Page(built_book / "index.html")
+    assert [src for src, alt in page.images if "2-right" in src and len(alt) > 60]
+
+
+def test_links_and_images_lead_somewhere(built_book):
+    for name in pages_of(built_book):
+        path = built_book / name
+        page = Page(path)
+        for target in [*page.links, *(src for src, _ in page.images)]:
+            parts = urlsplit(target)
+            if parts.scheme or not parts.path:
+                continue
+            assert (path.parent / unquote(parts.path)).exists(), f"{name}: {target}"
+
+
+def test_pictures_have_alt_texts(built_book):
+    for name in pages_of(built_book):
+        for src, alt in Page(built_book / name).images:
+            assert len(alt) > 20, f"{name}: {src}"
+
+
+def test_numbers_in_the_text_are_those_of_the_run(built_book):
+    published = {}
+    for name in IDS:
+        published |= {name: json.loads((ROOT / f"book/figures/{name}.json").read_text("utf-8"))}
+    known = {text for values in published.values() for text in values.values()}
+    results = Page(built_book / "gradient_flow.html").results
+    assert len(results) > 10
+    assert set(results) <= known
+    assert published["4"]["slope"] in results
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_figure_page_states_what_it_ran_and_offers_its_data(built_book, name):
+    page = Page(built_book / f"figures/{name}.html")
+    text = " ".join(page.text)
+    for part in ("Figure of the paper", "Parameters", "Run time", "Versions", "seed", "numpy 2"):
+        assert part in text, part
+    for ending in ("svg", "pdf", "csv", "nc"):
+        assert [link for link in page.links if "_downloads" in link and link.endswith(ending)]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_published_curves_are_finite_and_named(built_book, name):
+    rows = (ROOT / f"book/figures/{name}.csv").read_text("utf-8").splitlines()
+    assert rows[0] == "curve,t,excess_risk,low,high"
+    assert len(rows) > 100
+    assert not [row for row in rows if "nan" in row.lower() or "inf" in row.lower()]
+
+
+def test_the_second_build_runs_nothing(built_book, tmp_path):
+    stamps = {i: (ROOT / f"book/figures/{i}.ipynb").stat().st_mtime_ns for i in IDS}
+    done = jupyter_book(ROOT / "book", tmp_path)
+    assert done.returncode == 0
+    assert "figures: all up to date" in done.stdout
+    assert stamps == {i: (ROOT / f"book/figures/{i}.ipynb").stat().st_mtime_ns for i in IDS}
+
+
+def small_book(clone):
+    """The real configuration and extension around the miniature clone."""
+    shutil.copy(ROOT / "_config.yml", clone)
+    shutil.copytree(ROOT / "book/_ext", clone / "book/_ext")
+    (clone / "book/_assets").mkdir()
+    (clone / "book/references.bib").write_text("")
+    (clone / "book/_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n  - file: figures/tiny\n"
+    )
+    index = "# A book\n\nThe product is {result}`tiny:product`.\n"
+    (clone / "book/index.md").write_text(index)
+    write_notebook(
+        clone / "notebooks/tiny.ipynb",
+        "a = 1\nb = 1",
+        "open('tiny.json', 'w').write('{\"product\": \"%d\"}' % (a * b))",
+        "from IPython.display import Markdown\nMarkdown('# Tiny')",
+    )
+    return clone / "book"
+
+
+def test_a_failing_notebook_fails_the_build(clone):
+    book = small_book(clone)
+    write_notebook(clone / "notebooks/tiny.ipynb", "a = 1\nb = 1", "raise KeyError('gone')")
+    done = jupyter_book(book)
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    for part in ("tiny.ipynb", "code cell", "KeyError", "raise KeyError('gone')"):
+        assert part in output, part
+
+
+def test_a_number_that_is_not_published_fails_the_build(clone):
+    book = small_book(clone)
+    text = (book / "index.md").read_text().replace("tiny:product", "tiny:sum")
+    (book / "index.md").write_text(text)
+    done = jupyter_book(book)
+    assert done.returncode != 0
+    assert "figure 'tiny' publishes no 'sum', but product" in done.stdout + done.stderr
