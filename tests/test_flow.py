@@ -98,7 +98,7 @@ def test_gradient_flow_descends_the_risk(name):
         step = np.zeros_like(w.W)
         step[index] = h
         gradient[index] = (risk(w.W + step) - risk(w.W - step)) / (2 * h)
-    # Averaged over x, a step is −γ d/(p d)·(p ∂R/∂w)·... = −γ ∂R/∂w; in time t, dw/dt = −p d ∂R/∂w.
+    # The mean step is (γ/p) E[σ'(λ_i) 𝓔 x] = −γ ∂R/∂w_i, and there are p d/γ steps in a unit of t.
     dW = -3 * 7 * gradient
     np.testing.assert_allclose(flow.psi_M(task, w.overlaps()), dW @ w.W_star.T / 7, atol=1e-7)
     dQ = (dW @ w.W.T + w.W @ dW.T) / 7

@@ -8,12 +8,12 @@ arXiv:2302.05882).  Data flows one way:
 """
 
 from twolayer.activations import Activation
-from twolayer.errors import Divergence, InvalidInput
+from twolayer.errors import InvalidInput
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.sgd import simulate
 from twolayer.task import Task, excess_risk, risk
-from twolayer.trajectory import Trajectory
+from twolayer.trajectory import Divergence, Trajectory
 
 __all__ = [
     "Activation",

@@ -1,9 +1,8 @@
 """One run of exact one-pass SGD, from a plan to its recorded overlaps.
 
-A plan holds everything that shapes a run but its number; it is plain data and can
-be sent to another process.  A run draws from its own random stream, given by
-(seed, run number), in blocks whose boundaries depend on (p, k, d) alone: neither
-other runs nor the recording times can change it.  Builds on `kernels` and `task`.
+A run draws from its own random stream, given by (seed, run number), in blocks whose
+boundaries depend on (p, k, d) alone: neither other runs nor the recording times can
+change it.  Builds on `plan` and `kernels`.
 """
 
 from __future__ import annotations
@@ -13,62 +12,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import assemble
-from twolayer.task import Task, excess_risk_of
+from twolayer.plan import Plan
+from twolayer.storage import read_netcdf, write_netcdf
+from twolayer.task import excess_risk_of
 
 #: Seconds of uninterrupted compiled work, so that Ctrl-C and the progress bar stay prompt.
 _BREATH = 0.2
 #: Seconds between two checkpoints of a run.
 _SAVE_EVERY = 20.0
 _FORMAT = "twolayer checkpoint 1"
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What all runs of one `simulate` share.
-
-    Attributes
-    ----------
-    task : Task
-    learning_rate : float
-    d : int
-    targets, students : array, shapes (k, D) and (p, D)
-        W*/√d and W/√d in the D coordinates of the method, at the start.
-    steps : array of int64, shape (T,)
-        The steps to record.
-    block : int
-        Samples per block.
-    projected : bool
-    seed : int
-    fingerprint : dict
-        What a checkpoint must agree with.
-    """
-
-    task: Task
-    learning_rate: float
-    d: int
-    targets: np.ndarray
-    students: np.ndarray
-    steps: np.ndarray
-    block: int
-    projected: bool
-    seed: int
-    fingerprint: dict[str, Any]
-
-    @property
-    def rate(self) -> float:
-        """The unit of time δt = γ/(p d)."""
-        return self.learning_rate / (len(self.students) * self.d)
-
-    @property
-    def freedom(self) -> int:
-        """Dimensions outside the span of all weights, if projected; 0 if direct."""
-        return self.d - len(self.students) - len(self.targets) if self.projected else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +164,6 @@ def checkpoint_file(folder: str, number: int) -> Path:
 def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
     import xarray
 
-    from twolayer.trajectory import write_netcdf
-
     n = outcome.count
     variables = {
         "students": (("neuron", "coordinate"), state.students),
@@ -226,8 +181,6 @@ def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
 
 
 def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
-    from twolayer.trajectory import read_netcdf
-
     state, outcome = _begin(plan, number)
     if not file.exists():
         return state, outcome

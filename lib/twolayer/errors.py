@@ -1,22 +1,17 @@
-"""What can go wrong, and the checks that find it before any work starts.
+"""Bad input, and the checks that find it before any work starts.
 
 Bad input raises `InvalidInput`, a `ValueError` that names the argument, says
-what it got and what it may be.  A run that blows up raises `Divergence`, which
-carries everything that was computed until then.  This module builds on nothing
-else in the package.
+what it got and what it may be.  This module builds on nothing else in the package.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-
-if TYPE_CHECKING:
-    from twolayer.trajectory import Trajectory
 
 
 class InvalidInput(ValueError):
@@ -46,32 +41,6 @@ class InvalidInput(ValueError):
     def __str__(self) -> str:
         got = self.got if isinstance(self.got, str) else repr(self.got)
         return f"{self.argument}: got {got}; it must be {self.allowed}"
-
-
-class Divergence(ArithmeticError):
-    """A run left the range of finite numbers.
-
-    Attributes
-    ----------
-    step : int
-        The step at which it happened: SGD steps in `simulate`, accepted
-        integrator steps in `solve`.
-    time : float
-        The time t at which it happened, in units of p d / γ steps.
-    trajectory : Trajectory
-        What had been recorded until then.
-    """
-
-    def __init__(self, reason: str, step: int, time: float, trajectory: Trajectory | None) -> None:
-        self.reason, self.step, self.time, self.trajectory = reason, step, time, trajectory
-        super().__init__(reason, step, time, trajectory)
-
-    def __str__(self) -> str:
-        kept = 0 if self.trajectory is None else self.trajectory.t.size
-        return (
-            f"{self.reason} at step {self.step}, t = {self.time:.6g}; the {kept} times recorded "
-            "before are in .trajectory. A smaller learning rate may keep the run finite."
-        )
 
 
 def shown(value: object) -> str:

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import integrate
 
-from twolayer.errors import Divergence, InvalidInput, choice, positive, shown, times
+from twolayer.errors import InvalidInput, choice, positive, shown, times
 from twolayer.flow import TERMS, right_hand_side
 from twolayer.overlaps import Overlaps, assemble
 from twolayer.progress import Progress
+from twolayer.storage import provenance
 from twolayer.task import Task, excess_risk_of
-from twolayer.trajectory import Trajectory, provenance
+from twolayer.trajectory import Divergence, Trajectory
 
 #: SciPy's integrators by name.
 METHODS: dict[str, type[integrate.OdeSolver]] = {

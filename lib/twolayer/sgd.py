@@ -8,12 +8,11 @@ Both methods draw blocks of fresh samples and run through them with matrix produ
   R^d draws no more than the Gram matrix of the block; a rotation then brings the
   weights back to p + k coordinates.  Its cost does not depend on d.
 
-Builds on `chain`, `overlaps` and `trajectory`.
+Builds on `plan`, `chain` and `trajectory`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import warnings
@@ -24,17 +23,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.chain import Outcome, Plan, run
-from twolayer.errors import Divergence, InvalidInput, choice, integer, positive, shown, times
+from twolayer.chain import Outcome, run
+from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
 from twolayer.overlaps import Overlaps, Weights
+from twolayer.plan import METHODS, Plan, make_plan
 from twolayer.progress import Progress
+from twolayer.storage import provenance
 from twolayer.task import Task
-from twolayer.trajectory import Trajectory, provenance
-
-METHODS = ("auto", "direct", "projected")
-
-#: A step count beyond this is not exact in floating point.
-_MAX_STEPS = 2**53
+from twolayer.trajectory import Divergence, Trajectory
 
 
 def simulate(
@@ -126,7 +122,7 @@ def simulate(
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
     folder = None if checkpoint is None else _checkpoint_folder(checkpoint)
-    plan, why = _plan(task, start, d, learning_rate, t_eval, seed, method)
+    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method)
 
     outcomes: list[Outcome] = []
     with Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar:
@@ -152,10 +148,12 @@ def simulate(
                     raise
         except KeyboardInterrupt:
             outcomes.append(replace(Outcome.empty(plan), interrupted=True))
-    return _collect(plan, outcomes, why, started)
+    return _collect(plan, outcomes, method, why, started)
 
 
-def _collect(plan: Plan, outcomes: list[Outcome], why: str, started: float) -> Trajectory:
+def _collect(
+    plan: Plan, outcomes: list[Outcome], method: str, why: str, started: float
+) -> Trajectory:
     """The runs as one trajectory; raise `Divergence` or warn of an interruption."""
     blown = [o for o in outcomes if o.blew_up_at is not None]
     stopped = any(o.interrupted for o in outcomes)
@@ -177,6 +175,7 @@ def _collect(plan: Plan, outcomes: list[Outcome], why: str, started: float) -> T
             "d": plan.d,
             "runs": len(outcomes),
             "seed": plan.seed,
+            "method": method,
         },
         provenance=provenance(
             method="projected" if plan.projected else "direct",
@@ -198,120 +197,6 @@ def _collect(plan: Plan, outcomes: list[Outcome], why: str, started: float) -> T
             stacklevel=3,
         )
     return trajectory
-
-
-def _plan(
-    task: Task,
-    start: Weights | Overlaps,
-    d: int | None,
-    learning_rate: float,
-    t_eval: np.ndarray,
-    seed: int,
-    method: str,
-) -> tuple[Plan, str]:
-    """Everything that the runs share, and why this method."""
-    if isinstance(start, Weights):
-        rows, rank = np.concatenate((start.W, start.W_star)) / np.sqrt(start.d), 0
-        if d is not None and integer("d", d, 1) != start.d:
-            raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
-        d = start.d
-    elif isinstance(start, Overlaps):
-        rows, rank = start.factor(), start.rank
-        if d is None:
-            raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
-        d = integer("d", d, 1)
-    else:
-        raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
-    if d < rank:
-        raise InvalidInput("d", str(d), f"at least {rank}, the rank of Ω")
-    p, k = start.p, start.k
-    method, block, why = _choose(method, p, k, d)
-    projected = method == "projected"
-    if projected:
-        width = p + k + block
-        rows = np.roll(rows, k, axis=0)  # targets first
-        triangle = np.linalg.qr(rows.T, mode="r").T
-        rows = np.roll(triangle, -k, axis=0)
-    else:
-        width = d
-    held = np.zeros((p + k, width))
-    held[:, : rows.shape[1]] = rows
-
-    rate = learning_rate / (p * d)
-    if t_eval[-1] / rate >= _MAX_STEPS:
-        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of γ/(p d) = {rate:.3g}"
-        raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
-    steps = np.rint(t_eval / rate).astype(np.int64)
-    fingerprint = {
-        "task": repr(task),
-        "noise": task.noise,
-        "learning_rate": learning_rate,
-        "p": p,
-        "k": k,
-        "d": d,
-        "seed": seed,
-        "method": method,
-        "block": block,
-        "start": _digest(held),
-        "steps": _digest(steps),
-        "version": provenance()["twolayer"],
-    }
-    plan = Plan(
-        task=task,
-        learning_rate=learning_rate,
-        d=d,
-        targets=held[p:].copy(),
-        students=held[:p].copy(),
-        steps=steps,
-        block=block,
-        projected=projected,
-        seed=seed,
-        fingerprint=fingerprint,
-    )
-    return plan, why
-
-
-def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
-    """Method, samples per block, and the reason; the cheaper method if "auto"."""
-    block = 16 if p <= 32 else 32 if p <= 64 else 64
-    room = d - p - k
-    least = 8
-    if method == "direct":
-        return "direct", block, "as asked"
-    if method == "projected":
-        if room < least:
-            raise InvalidInput(
-                "method",
-                f"'projected' at d = {d}",
-                f"'direct' for d < p + k + {least} = {p + k + least}",
-            )
-        return "projected", min(block, room), "as asked"
-    if room < least:
-        return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
-    direct, projected = _cost(p, k, d, block), _cost(p, k, d, min(block, room), projected=True)
-    why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
-    if direct <= projected:
-        return "direct", block, why
-    return "projected", min(block, room), why
-
-
-def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
-    """Microseconds a step, roughly: random numbers, matrix products, activations, rotation.
-
-    Only the ratio of the two methods matters; the rates were read off one present-day core.
-    """
-    normal, flop, unit, reflection = 5e-3, 2e-5, 0.02, 3e-4
-    if not projected:
-        return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
-    width = p + k + block
-    drawn = p + k + block / 2
-    products = width * (4 * p + 2 * k + 2 * block)
-    rotation = 2 * p**2 * (p + block) / block
-    return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
 def _checkpoint_folder(path: str | os.PathLike[str]) -> str:

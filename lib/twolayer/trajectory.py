@@ -1,20 +1,15 @@
 """What `solve` and `simulate` return: overlaps and risk along time, labelled.
 
 A trajectory knows the task and all parameters it was made with, turns into an
-xarray Dataset, and is saved as NetCDF (version 3: plain arrays and text, which
-can be read anywhere and run nothing).  Builds on `task`.
+xarray Dataset, and is saved as NetCDF.  Builds on `task` and `storage`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +17,7 @@ import numpy as np
 
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import Overlaps
+from twolayer.storage import read_netcdf, write_netcdf
 from twolayer.task import Task
 
 if TYPE_CHECKING:
@@ -215,54 +211,35 @@ class Trajectory:
         return out
 
 
+class Divergence(ArithmeticError):
+    """A run left the range of finite numbers.
+
+    Attributes
+    ----------
+    step : int
+        The step at which it happened: SGD steps in `simulate`, accepted
+        integrator steps in `solve`.
+    time : float
+        The time t at which it happened, in units of p d / γ steps.
+    trajectory : Trajectory
+        What had been recorded until then.
+    """
+
+    def __init__(self, reason: str, step: int, time: float, trajectory: Trajectory | None) -> None:
+        self.reason, self.step, self.time, self.trajectory = reason, step, time, trajectory
+        super().__init__(reason, step, time, trajectory)
+
+    def __str__(self) -> str:
+        kept = 0 if self.trajectory is None else self.trajectory.t.size
+        return (
+            f"{self.reason} at step {self.step}, t = {self.time:.6g}; the {kept} times recorded "
+            "before are in .trajectory. A smaller learning rate may keep the run finite."
+        )
+
+
 def _task_to_dict(task: Task) -> dict[str, Any]:
     return {
         "activation": task.activation.name,
         "target_activation": task.target_activation.name,
         "noise": task.noise,
     }
-
-
-def write_netcdf(data: xarray.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Write a dataset to NetCDF, whole or not at all (a partial file, then renamed)."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot save to {path}: there is no folder {path.parent}")
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        data.to_netcdf(partial, engine="scipy", format="NETCDF3_64BIT")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
-
-
-def read_netcdf(path: str | os.PathLike[str], kind: str, argument: str = "path") -> xarray.Dataset:
-    """Read a NetCDF file whose attribute `format` is `kind`; `InvalidInput` if it is not."""
-    import xarray
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        data = xarray.load_dataset(path, engine="scipy")
-    except Exception as error:  # the reader meets damaged bytes with any exception at all
-        raise InvalidInput(argument, str(path), f"an undamaged NetCDF file ({error})") from error
-    if data.attrs.get("format") != kind:
-        raise InvalidInput(argument, str(path), f"a file of the format {kind!r}")
-    return data
-
-
-def provenance(**more: Any) -> dict[str, Any]:
-    """Versions and time of day, with whatever else is worth keeping."""
-    return versions() | {"created": datetime.now(UTC).isoformat(timespec="seconds")} | more
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    out = {"python": platform.python_version()}
-    for name in ("twolayer", "numpy", "scipy", "numba"):
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = "absent"
-    return out

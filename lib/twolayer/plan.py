@@ -1,0 +1,183 @@
+"""What all runs of one simulation share: the method, the coordinates, the blocks.
+
+A plan holds everything that shapes a run but its number; it is plain data and can be
+sent to another process.  Builds on `overlaps`, `task` and `storage`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer.errors import InvalidInput, integer, shown
+from twolayer.overlaps import Overlaps, Weights
+from twolayer.storage import versions
+from twolayer.task import Task
+
+METHODS = ("auto", "direct", "projected")
+
+#: A step count beyond this is not exact in floating point.
+_MAX_STEPS = 2**53
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What all runs of one `simulate` share.
+
+    Attributes
+    ----------
+    task : Task
+    learning_rate : float
+    d : int
+    targets, students : array, shapes (k, D) and (p, D)
+        W*/√d and W/√d in the D coordinates of the method, at the start.
+    steps : array of int64, shape (T,)
+        The steps to record.
+    block : int
+        Samples per block.
+    projected : bool
+    seed : int
+    fingerprint : dict
+        What a checkpoint must agree with.
+    """
+
+    task: Task
+    learning_rate: float
+    d: int
+    targets: np.ndarray
+    students: np.ndarray
+    steps: np.ndarray
+    block: int
+    projected: bool
+    seed: int
+    fingerprint: dict[str, Any]
+
+    @property
+    def rate(self) -> float:
+        """The unit of time δt = γ/(p d)."""
+        return self.learning_rate / (len(self.students) * self.d)
+
+    @property
+    def freedom(self) -> int:
+        """Dimensions outside the span of all weights, if projected; 0 if direct."""
+        return self.d - len(self.students) - len(self.targets) if self.projected else 0
+
+
+def make_plan(
+    task: Task,
+    start: Weights | Overlaps,
+    d: int | None,
+    learning_rate: float,
+    t_eval: np.ndarray,
+    seed: int,
+    method: str,
+) -> tuple[Plan, str]:
+    """Everything that the runs share, and why this method.
+
+    The arguments are those of `simulate`; raises `InvalidInput` if they do not fit together.
+    """
+    if isinstance(start, Weights):
+        rows, rank = np.concatenate((start.W, start.W_star)) / np.sqrt(start.d), 0
+        if d is not None and integer("d", d, 1) != start.d:
+            raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
+        d = start.d
+    elif isinstance(start, Overlaps):
+        rows, rank = start.factor(), start.rank
+        if d is None:
+            raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
+        d = integer("d", d, 1)
+    else:
+        raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
+    if d < rank:
+        raise InvalidInput("d", str(d), f"at least {rank}, the rank of Ω")
+    p, k = start.p, start.k
+    method, block, why = _choose(method, p, k, d)
+    projected = method == "projected"
+    if projected:
+        width = p + k + block
+        rows = np.roll(rows, k, axis=0)  # targets first
+        triangle = np.linalg.qr(rows.T, mode="r").T
+        rows = np.roll(triangle, -k, axis=0)
+    else:
+        width = d
+    held = np.zeros((p + k, width))
+    held[:, : rows.shape[1]] = rows
+
+    rate = learning_rate / (p * d)
+    if t_eval[-1] / rate >= _MAX_STEPS:
+        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of γ/(p d) = {rate:.3g}"
+        raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
+    steps = np.rint(t_eval / rate).astype(np.int64)
+    fingerprint = {
+        "task": repr(task),
+        "noise": task.noise,
+        "learning_rate": learning_rate,
+        "p": p,
+        "k": k,
+        "d": d,
+        "seed": seed,
+        "method": method,
+        "block": block,
+        "start": _digest(held),
+        "steps": _digest(steps),
+        "version": versions()["twolayer"],
+    }
+    plan = Plan(
+        task=task,
+        learning_rate=learning_rate,
+        d=d,
+        targets=held[p:].copy(),
+        students=held[:p].copy(),
+        steps=steps,
+        block=block,
+        projected=projected,
+        seed=seed,
+        fingerprint=fingerprint,
+    )
+    return plan, why
+
+
+def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
+    """Method, samples per block, and the reason; the cheaper method if "auto"."""
+    block = 16 if p <= 32 else 32 if p <= 64 else 64
+    room = d - p - k
+    least = 8
+    if method == "direct":
+        return "direct", block, "as asked"
+    if method == "projected":
+        if room < least:
+            raise InvalidInput(
+                "method",
+                f"'projected' at d = {d}",
+                f"'direct' for d < p + k + {least} = {p + k + least}",
+            )
+        return "projected", min(block, room), "as asked"
+    if room < least:
+        return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
+    direct, projected = _cost(p, k, d, block), _cost(p, k, d, min(block, room), projected=True)
+    why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
+    if direct <= projected:
+        return "direct", block, why
+    return "projected", min(block, room), why
+
+
+def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
+    """Microseconds a step, roughly: random numbers, matrix products, activations, rotation.
+
+    Only the ratio of the two methods matters; the rates were read off one present-day core.
+    """
+    normal, flop, unit, reflection = 5e-3, 2e-5, 0.02, 3e-4
+    if not projected:
+        return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
+    width = p + k + block
+    drawn = p + k + block / 2
+    products = width * (4 * p + 2 * k + 2 * block)
+    rotation = 2 * p**2 * (p + block) / block
+    return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
