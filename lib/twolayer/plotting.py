@@ -74,6 +74,32 @@ def quantiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low, median, high
 
 
+def uncertain(values: np.ndarray) -> str:
+    """The mean of independent values with its standard error, as many digits as that allows.
+
+    Parameters
+    ----------
+    values : array, shape (R,)
+        At least two values.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> uncertain(np.array([0.98, 1.01, 1.03, 1.02]))
+    '1.010 ± 0.011'
+    >>> uncertain(np.ones(3))
+    '1 ± 0'
+    """
+    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+    if error == 0:
+        return f"{mean:g} ± 0"
+    digits = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
 def sgd_band(
     ax: Axes, runs: Trajectory, label: str, colour: str, marker: str, every: int = 1
 ) -> None:
