@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from reference import random_overlaps
 
+from twolayer import kernels
 from twolayer.activations import ACTIVATIONS, Activation, get
 from twolayer.errors import InvalidInput
 
@@ -19,6 +20,15 @@ def test_derivative_is_that_of_sigma(name):
     a, x, h = get(name), np.linspace(-3, 3, 41), 1e-5
     numeric = (a.sigma(x + h) - a.sigma(x - h)) / (2 * h)
     np.testing.assert_allclose(a.derivative(x), numeric, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_simulator_knows_the_same_activation(name):
+    a, x = get(name), np.linspace(-5, 5, 101)
+    scalar = np.array([[kernels.sigma(a.code, v), kernels.derivative(a.code, v)] for v in x])
+    np.testing.assert_allclose(scalar[:, 0], a.sigma(x), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(scalar[:, 1], a.derivative(x), rtol=1e-13, atol=1e-15)
+    assert len({other.code for other in ACTIVATIONS.values()}) == len(ACTIVATIONS)
 
 
 def gauss_hermite(C, function, nodes):

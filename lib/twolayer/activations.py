@@ -8,7 +8,8 @@ student, +1/k for a target), so that without label noise
 code: matrix products and element-wise functions, no loop over units, and Ω may
 have leading axes (many states at once).
 
-A new activation is one more entry in `ACTIVATIONS`.
+A new activation is one more entry in `ACTIVATIONS`, and for the compiled simulator two
+lines in `kernels` under its code.
 """
 
 from __future__ import annotations

@@ -104,6 +104,13 @@ class Overlaps:
         -------
         array, shape (p + k, rank)
             F with F Fᵀ = Ω, students first.  Costs O((p + k)³).
+
+        Examples
+        --------
+        Two students and a target that all point the same way:
+
+        >>> Overlaps([[1.0, 2.0], [2.0, 4.0]], [[1.0], [2.0]], [[1.0]]).factor().shape
+        (3, 1)
         """
         values, vectors = np.linalg.eigh(self.Omega)
         kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
@@ -189,7 +196,18 @@ class Weights:
         return self.W.shape[1]
 
     def overlaps(self) -> Overlaps:
-        """The overlaps of these weights.  Costs O(d (p + k)²)."""
+        """The overlaps of these weights.
+
+        Returns
+        -------
+        Overlaps
+            Costs O(d (p + k)²).
+
+        Examples
+        --------
+        >>> Weights([[1.0, 1.0]], [[2.0, 0.0]]).overlaps().M
+        array([[1.]])
+        """
         W, W_star, d = self.W, self.W_star, self.d
         return Overlaps(W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d)
 

@@ -143,6 +143,14 @@ def curve_table(curves: Mapping[str, Trajectory]) -> pandas.DataFrame:
     -------
     pandas.DataFrame
         Columns curve, t, excess_risk (the median), low, high.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
+    >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1], runs=3)
+    >>> list(curve_table({"SGD": run}).columns)
+    ['curve', 't', 'excess_risk', 'low', 'high']
     """
     import pandas
 

@@ -95,6 +95,17 @@ class Trajectory:
         Returns
         -------
         Overlaps
+
+        Examples
+        --------
+        Go on at another learning rate:
+
+        >>> import twolayer as tl
+        >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=4)
+        >>> first = tl.solve(task, start.overlaps(), learning_rate=0.5, t_eval=[10.0])
+        >>> then = tl.solve(task, first.overlaps(), learning_rate=0.1, t_eval=[10.0])
+        >>> bool(then.risk[-1] < first.risk[-1])
+        True
         """
         where = (run, time) if self.M.ndim == 4 else (time,)
         return Overlaps(self.Q[where], self.M[where], self.P)
@@ -107,6 +118,14 @@ class Trajectory:
         xarray.Dataset
             Variables Q, M, P, risk and excess_risk on the dimensions run (of
             `simulate`), time, neuron, neuron_2, target, target_2.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
+        >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1], runs=3)
+        >>> run.to_xarray()["M"].mean("run").dims
+        ('time', 'neuron', 'target')
         """
         import xarray
 
@@ -163,6 +182,17 @@ class Trajectory:
         ------
         OSError
             If the folder does not exist or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import twolayer as tl
+        >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+        >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = tl.Trajectory.load(sol.save(folder + "/flow.nc"))
+        >>> bool((back.Q == sol.Q).all())
+        True
         """
         return write_netcdf(self.to_xarray(), path)
 
