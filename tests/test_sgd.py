@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.stats import ks_2samp, norm
 import twolayer as tl
 from twolayer import chain, kernels
 from twolayer import sgd as sgd_module
+from twolayer.plan import make_plan
 
 NAMES = ["erf", "square"]
 NOISE, LEARNING_RATE = 0.04, 0.5
@@ -274,6 +276,18 @@ def test_divergence_keeps_what_was_recorded():
     assert 0 < error.trajectory.t.size < t.size
     assert error.trajectory.t[-1] <= error.time
     assert np.isfinite(error.trajectory.Q).all()
+    # What happens after the last time asked for, in the same block, is nobody's concern.
+    before = tl.simulate(tl.Task("square"), start, learning_rate=50.0, t_eval=error.trajectory.t)
+    np.testing.assert_array_equal(before.Q, error.trajectory.Q)
+
+
+def test_divergence_at_a_block_boundary():
+    """Overflow of a recorded overlap, seen between two blocks, ends the run too."""
+    task, start = tl.Task("square"), tl.Weights.gaussian(p=5, k=2, d=60, seed=1)
+    plan, _ = make_plan(task, start, None, 50.0, np.arange(40) * 50 / 300, 0, "direct")
+    outcome = chain.run(replace(plan, block=1), 0)
+    assert 0 < outcome.count < 40
+    assert outcome.count <= outcome.blew_up_at < 40
 
 
 def test_interruption_returns_the_finished_runs(monkeypatch):

@@ -87,7 +87,7 @@ def run(
     shared = (X, C, plan.task.activation.code, plan.rate, deviation, plan.freedom)
     pace, saved = 1, time.monotonic()
     try:
-        while outcome.count < plan.steps.size:
+        while outcome.count < plan.steps.size and outcome.blew_up_at is None:
             step = int(plan.steps[outcome.count])
             if step == state.block * plan.block:
                 outcome = _record(plan, outcome, state.students)
@@ -107,6 +107,8 @@ def run(
             else:
                 done = kernels.run_block(state.rng, plan.targets, state.students, *shared)
                 outcome = _record_inside(plan, outcome, state, X, C, done)
+                if outcome.count == plan.steps.size or outcome.blew_up_at is not None:
+                    break
                 if done < plan.block:
                     return replace(outcome, blew_up_at=state.block * plan.block + done)
                 kernels.absorb(state.students, X, C, len(plan.targets), plan.freedom)

@@ -150,7 +150,7 @@ def solve(
     solver: Any = None
     steps = 0
     try:
-        record.take(0.0, lambda _: state.pack(overlaps.Q, overlaps.M))
+        record.take(0.0, lambda: lambda _: state.pack(overlaps.Q, overlaps.M))
         with (
             np.errstate(all="ignore"),
             warnings.catch_warnings(),
@@ -173,7 +173,7 @@ def solve(
                 if reason:
                     raise Divergence(reason, steps, float(solver.t), record.trajectory(started))
                 steps += 1
-                record.take(solver.t, solver.dense_output())
+                record.take(solver.t, solver.dense_output)
                 bar.to(solver.t)
     except KeyboardInterrupt:
         if record.count == 0:
@@ -263,10 +263,13 @@ class _Record:
     def done(self) -> bool:
         return self.stopped or self.count == self.t_eval.size
 
-    def take(self, reached: float, interpolant: Any) -> None:
+    def take(self, reached: float, interpolant: Callable[[], Callable[..., np.ndarray]]) -> None:
+        if self.done or self.t_eval[self.count] > reached:
+            return
+        at = interpolant()
         while not self.done and self.t_eval[self.count] <= reached:
             n = self.count
-            self.Q[n], self.M[n] = self.state.unpack(interpolant(self.t_eval[n]))
+            self.Q[n], self.M[n] = self.state.unpack(at(self.t_eval[n]))
             self.excess_risk[n] = self.state.excess_risk(self.Q[n], self.M[n])
             self.stopped = bool(self.excess_risk[n] <= self.enough)
             self.count += 1

@@ -132,6 +132,7 @@ def simulate(
                     before = number * plan.steps[-1]
                     outcome = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
                     outcomes.append(outcome)
+                    bar.to(before + plan.steps[-1])
                     if outcome.interrupted or outcome.blew_up_at is not None:
                         break
             else:
