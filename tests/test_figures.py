@@ -77,6 +77,12 @@ def test_a_failing_notebook_is_named_with_cell_and_error(clone):
     assert not list((clone / "book/figures").glob(".tiny*"))
 
 
+def test_a_kernel_that_dies_is_named_too(clone):
+    write_notebook(clone / "notebooks/tiny.ipynb", "a = 1\nb = 1", "import os\nos._exit(9)")
+    with pytest.raises(figures.FigureError, match=r"figure tiny: notebooks/tiny\.ipynb did not"):
+        figures.make(clone)
+
+
 @pytest.mark.parametrize(
     ("replace", "by", "message"),
     [
