@@ -47,7 +47,7 @@ BAD = [
     (overlaps, {"M": [[1j], [0]]}, "M", "real"),
     (overlaps, {"P": [[np.inf]]}, "P", "finite"),
     (overlaps, {"P": I2}, "P", r"\(1, 1\)"),
-    (tl.Weights, {"W": I2, "W_star": np.ones((1, 3))}, "W_star", r"\(n, 2\)"),
+    (tl.Weights, {"W": I2, "W_star": np.ones((1, 3))}, "W_star", r"\(any, 2\)"),
     (tl.Weights, {"W": [1.0], "W_star": [[1.0]]}, "W", "shape"),
     (tl.Weights.gaussian, {"p": 0, "k": 1, "d": 3}, "p", ">= 1"),
     (tl.Weights.gaussian, {"p": 2, "k": 1.5, "d": 3}, "k", "integer"),

@@ -104,7 +104,7 @@ def choice(argument: str, value: Any, options: Iterable[str]) -> str:
 
 def array(argument: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.ndarray:
     """A read-only float64 copy of `value` with the given shape (None: any length >= 1)."""
-    wanted = "(" + ", ".join("n" if n is None else str(n) for n in shape) + ")"
+    wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
     allowed = f"an array of finite real numbers of shape {wanted}"
     try:
         raw = np.asarray(value)

@@ -278,7 +278,7 @@ def _make_one(root: Path, figure: Figure, profile: str) -> str:
     notebook = f"{figure.id}.ipynb"
     partial = Path(tempfile.mkdtemp(prefix=f".{figure.id}-", dir=folder))
     try:
-        name = figure.template.relative_to(root)
+        template = figure.template.relative_to(root)
         try:
             node = papermill.execute_notebook(
                 str(figure.template),
@@ -290,12 +290,12 @@ def _make_one(root: Path, figure: Figure, profile: str) -> str:
             )
         except papermill.PapermillExecutionError as error:
             raise FigureError(
-                f"figure {figure.id}: {name} failed in code cell {error.exec_count} with "
+                f"figure {figure.id}: {template} failed in code cell {error.exec_count} with "
                 f"{error.ename}: {error.evalue}\n\n{error.source.strip()}"
             ) from None
         except Exception as error:  # the kernel died, was not found, ...
             raise FigureError(
-                f"figure {figure.id}: {name} did not finish: {type(error).__name__}: {error}"
+                f"figure {figure.id}: {template} did not finish: {type(error).__name__}: {error}"
             ) from None
         files = sorted(f.name for f in partial.iterdir() if f.name != notebook)
         node.metadata["twolayer"] = {"profile": profile, "stamp": made, "files": files}
