@@ -7,6 +7,7 @@ from scipy.integrate import solve_ivp
 
 import twolayer as tl
 from twolayer import ode as ode_module
+from twolayer import stepping
 from twolayer.paper import printed_values
 
 LEARNING_RATE = 0.4
@@ -70,7 +71,7 @@ def test_against_the_mean_recursion_at_small_learning_rate(terms):
     np.testing.assert_allclose(2 * fine - coarse, exact, atol=5e-6)  # first order, extrapolated
 
 
-@pytest.mark.parametrize("method", sorted(ode_module.METHODS))
+@pytest.mark.parametrize("method", sorted(stepping.METHODS))
 def test_every_method_gives_the_same(method):
     ov = tl.Weights.gaussian(p=3, k=2, d=5, seed=2).overlaps()
     task, t = tl.Task("erf", noise=1e-2), [0.1, 1.0, 10.0]
@@ -95,7 +96,7 @@ def test_default_tolerances_at_a_risk_of_1e_8(name, p, k):
 
 
 def test_long_stay_at_the_optimum_is_cheap():
-    """Overlaps that have converged to zero must not spoil the Jacobian (see `_differences`)."""
+    """Overlaps that have converged to zero must not spoil the Jacobian of the implicit methods."""
     ov = tl.Weights.gaussian(p=4, k=4, d=60, seed=3).overlaps()
     sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[1e3, 1e5])
     assert sol.provenance["nfev"] < 20_000
@@ -105,14 +106,14 @@ def test_long_stay_at_the_optimum_is_cheap():
 def test_the_jacobian_by_differences():
     """Against central differences of one state at a time."""
     ov = tl.Weights.gaussian(p=4, k=2, d=9, seed=0).overlaps()
-    state = ode_module._State(tl.Task("erf"), ov)
+    state = ode_module._State(ov)
     rhs = tl.flow.right_hand_side(tl.Task("erf"), ov.P, 0.3, "full")
 
     def derivative(_, y):
         return state.pack(*rhs(*state.unpack(y)))
 
     y = state.pack(ov.Q, ov.M)
-    jacobian = ode_module._differences(derivative, 0.0, y, scale=1.0)
+    jacobian = stepping.differences(derivative, 0.0, y, scale=1.0)
     h = 1e-5
     central = np.stack(
         [(derivative(0, y + h * e) - derivative(0, y - h * e)) / (2 * h) for e in np.eye(y.size)], 1
@@ -193,7 +194,7 @@ def test_interruption_returns_what_was_reached(monkeypatch):
         if done > 1.0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ode_module.Progress, "to", interrupt)
+    monkeypatch.setattr(stepping.Progress, "to", interrupt)
     ov = tl.Weights.in_target_span(p=3, k=2, d=2).overlaps()
     with pytest.warns(RuntimeWarning, match="interrupted"):
         sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 0.5, 1.0, 50.0])
