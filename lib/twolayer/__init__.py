@@ -9,8 +9,10 @@ arXiv:2302.05882).  Data flows one way:
 
 from twolayer.activations import Activation
 from twolayer.errors import InvalidInput
+from twolayer.mean_field import MeanFieldTrajectory, solve_mean_field
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, Weights
+from twolayer.particles import Particles
 from twolayer.sgd import simulate
 from twolayer.task import Task, excess_risk, risk
 from twolayer.trajectory import Divergence, Trajectory
@@ -19,7 +21,9 @@ __all__ = [
     "Activation",
     "Divergence",
     "InvalidInput",
+    "MeanFieldTrajectory",
     "Overlaps",
+    "Particles",
     "Task",
     "Trajectory",
     "Weights",
@@ -27,4 +31,5 @@ __all__ = [
     "risk",
     "simulate",
     "solve",
+    "solve_mean_field",
 ]

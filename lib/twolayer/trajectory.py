@@ -160,7 +160,7 @@ class Trajectory:
             coords,
             {
                 "format": _FORMAT,
-                "task": json.dumps(_task_to_dict(self.task)),
+                "task": json.dumps(task_to_dict(self.task)),
                 "parameters": json.dumps(dict(self.parameters)),
                 "provenance": json.dumps(dict(self.provenance)),
             },
@@ -217,12 +217,11 @@ class Trajectory:
         """
         data = read_netcdf(path, _FORMAT)
         try:
-            task = json.loads(data.attrs["task"])
             arrays = {n: data[n].values for n in ("Q", "M", "P", "excess_risk")}
             out = cls(
                 t=data["time"].values,
                 **arrays,
-                task=Task(task["activation"], task["target_activation"], task["noise"]),
+                task=task_from_dict(json.loads(data.attrs["task"])),
                 parameters=json.loads(data.attrs["parameters"]),
                 provenance=json.loads(data.attrs["provenance"]),
             )
@@ -267,9 +266,15 @@ class Divergence(ArithmeticError):
         )
 
 
-def _task_to_dict(task: Task) -> dict[str, Any]:
+def task_to_dict(task: Task) -> dict[str, Any]:
+    """The task as plain data, for a file."""
     return {
         "activation": task.activation.name,
         "target_activation": task.target_activation.name,
         "noise": task.noise,
     }
+
+
+def task_from_dict(values: Mapping[str, Any]) -> Task:
+    """The task that `task_to_dict` wrote down."""
+    return Task(values["activation"], values["target_activation"], values["noise"])

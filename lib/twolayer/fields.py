@@ -1,0 +1,233 @@
+r"""The field that mean-field particles move in: closed form for square, quadrature otherwise.
+
+Particles are given by α (p, k), their coordinates in an orthonormal basis of the target
+span, and q (p,).  The pre-activation of particle i is λ_i = α_i·z + √q_i ξ_i.  Outside the
+target span, with d − k = `outside` dimensions, ξ_i = ρ u_i: ρ ~ χ is the norm of the sample
+there, shared by all, and u_i a coordinate of a uniform point of the sphere, independent
+between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u σ(λ_i), and
+everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
+action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
+
+Builds on `activations`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+
+from twolayer.activations import Activation
+from twolayer.errors import InvalidInput
+
+Array = np.ndarray
+
+SELF_TERMS = ("exact", "independent", "none")
+
+#: Values of σ in flight when the grid is summed over the angle.
+_CHUNK = 2_000_000
+#: A grid beyond this many numbers would not fit in memory.
+_MAX_GRID = 3 * 10**8
+_MAX_NODES = 200
+
+
+class Field(Protocol):
+    """What `solve_mean_field` needs."""
+
+    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+        """(dα/dt, dq/dt)."""
+        ...
+
+    def excess_risk(self, alpha: Array, q: Array) -> float:
+        """E_Ξ[R] − Δ/2."""
+        ...
+
+
+def make_field(
+    activation: Activation,
+    L: Array,
+    weight: Array,
+    outside: float,
+    self_term: str,
+    nodes: int,
+) -> Field:
+    """The field of particles with these weights.
+
+    Parameters
+    ----------
+    activation : Activation
+    L : array, shape (k, k)
+        Targets in the orthonormal basis: P = L Lᵀ.
+    weight : array, shape (p,)
+    outside : int or math.inf
+        d − k.
+    self_term : str
+        One of `SELF_TERMS`.
+    nodes : int
+        Quadrature nodes a direction.
+
+    Returns
+    -------
+    Field
+    """
+    if activation.name == "square":
+        return SquareField(L, weight, outside, self_term)
+    return GridField(activation, L, weight, outside, self_term, nodes)
+
+
+class SquareField:
+    """σ(x) = x² in closed form (arXiv:2302.05882, section 4), for general P."""
+
+    def __init__(self, L: Array, weight: Array, outside: float, self_term: str) -> None:
+        self.target = L.T @ L / len(L)  # f* = zᵀ target z
+        self.weight, self.self_term = weight, self_term
+        # E[Ξ_ij²] between different particles
+        self.second_moment = 1 / outside if outside else 0.0
+
+    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+        """(dα/dt, dq/dt); costs O(p k²)."""
+        w, norm = self.weight, (alpha**2).sum(1) + q
+        error = self.target - (alpha * w[:, None]).T @ alpha
+        mean = np.trace(error) - w @ q
+        d_alpha = 2 * mean * alpha + 4 * alpha @ error
+        dq = 4 * mean * q - 8 * self.second_moment * q * (w @ q)
+        if self.self_term != "none":
+            d_alpha -= 4 * (w * q)[:, None] * alpha
+            dq += 8 * self.second_moment * w * q**2
+            if self.self_term == "exact":
+                dq -= 8 * w * norm * q
+        return d_alpha, dq
+
+    def excess_risk(self, alpha: Array, q: Array) -> float:
+        """E_Ξ[R] − Δ/2."""
+        w = self.weight
+        error = self.target - (alpha * w[:, None]).T @ alpha
+        mean = np.trace(error) - w @ q
+        spread = (error**2).sum() + self.second_moment * (w @ q) ** 2
+        if self.self_term != "none":
+            own = 2 * (alpha**2).sum(1) * q + (1 - self.second_moment) * q**2
+            spread += w**2 @ own
+        return float(mean**2 / 2 + spread)
+
+
+class GridField:
+    """Any activation on a grid of (z, ρ), with a rule in u (or in ξ at d = ∞) at every node."""
+
+    def __init__(
+        self,
+        activation: Activation,
+        L: Array,
+        weight: Array,
+        outside: float,
+        self_term: str,
+        nodes: int,
+    ) -> None:
+        k, p = len(L), len(weight)
+        size = p * nodes**k * (nodes if 0 < outside < math.inf else 1)
+        if size > _MAX_GRID or nodes > _MAX_NODES:
+            allowed = f"at most {_MAX_NODES}, with p·nodes^k (nodes^(k+1) at finite d) below 3e8"
+            raise InvalidInput("nodes", f"{nodes} for k = {k}, p = {p}", allowed)
+        self.activation, self.weight, self.self_term = activation, weight, self_term
+        x, wx = _gauss_hermite(nodes)
+        radius, w_radius, self.angle, self.w_angle = _outside(outside, nodes)
+        axes = np.meshgrid(*[x] * k, radius, indexing="ij")
+        self.z = np.stack(axes[:-1], -1).reshape(-1, k)
+        self.radius = axes[-1].ravel()
+        weights = np.meshgrid(*[wx] * k, w_radius, indexing="ij")
+        self.w_grid = np.prod(np.stack(weights, -1).reshape(-1, k + 1), axis=1)
+        self.target = activation.sigma(self.z @ L.T).mean(1)
+        self.line, self.w_line = _gauss_hermite(2 * nodes + 20)
+
+    def averages(self, alpha: Array, q: Array) -> tuple[Array, Array, Array]:
+        """E_u σ(λ), E_u σ'(λ) and E_u[ξ σ'(λ)] of every particle at every node, (p, nodes)."""
+        inside = alpha @ self.z.T
+        slope = np.sqrt(q)[:, None] * self.radius
+        out = np.empty((3, *inside.shape))
+        size = max(1, _CHUNK // (inside.shape[1] * self.angle.size))
+        for start in range(0, len(q), size):
+            here = slice(start, start + size)
+            fields = inside[here, :, None] + slope[here, :, None] * self.angle
+            derivative = self.activation.derivative(fields)
+            out[0, here] = self.activation.sigma(fields) @ self.w_angle
+            out[1, here] = derivative @ self.w_angle
+            out[2, here] = derivative @ (self.w_angle * self.angle) * self.radius
+        return out[0], out[1], out[2]
+
+    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+        """(dα/dt, dq/dt); costs one pass over grid and angle for every particle."""
+        w, root = self.weight, np.sqrt(q)
+        S, D, E = self.averages(alpha, q)
+        error = self.w_grid * (self.target - w @ S)
+        d_alpha = (D * error) @ self.z
+        dq = root * (E @ error)
+        if self.self_term != "none":
+            # Replace the particle's independent copy, which `error` holds, by itself.
+            copy = S * self.w_grid
+            own = w * self._self_force(alpha, q)
+            d_alpha += w[:, None] * ((D * copy) @ self.z) - own[:, None] * alpha
+            dq += w * root * (E * copy).sum(1)
+            dq += w * self._uncorrelated(alpha, q) if self.self_term == "independent" else -own * q
+        return d_alpha, 2 * dq
+
+    def excess_risk(self, alpha: Array, q: Array) -> float:
+        """E_Ξ[R] − Δ/2."""
+        w = self.weight
+        S, _, _ = self.averages(alpha, q)
+        out = self.w_grid @ (self.target - w @ S) ** 2
+        if self.self_term != "none":
+            own = self.activation.sigma(self._line(alpha, q)) ** 2 @ self.w_line
+            out += w**2 @ (own - S**2 @ self.w_grid)
+        return float(out) / 2
+
+    def _line(self, alpha: Array, q: Array) -> Array:
+        return np.sqrt((alpha**2).sum(1) + q)[:, None] * self.line
+
+    def _self_force(self, alpha: Array, q: Array) -> Array:
+        """E[σ'(λ) v σ(λ)] / cov(v, λ), the same for every Gaussian v: E[λσσ'] / E[λ²]."""
+        fields = self._line(alpha, q)
+        moment = fields * self.activation.sigma(fields) * self.activation.derivative(fields)
+        variance = (alpha**2).sum(1) + q
+        return (moment @ self.w_line) / np.where(variance > 0, variance, 1.0)
+
+    def _uncorrelated(self, alpha: Array, q: Array) -> Array:
+        """Minus E[σ'(λ) λ^⊥ σ(λ')], λ' being λ but for a covariance with λ^⊥ of zero."""
+        n = (alpha**2).sum(1) + q
+        Omega = np.zeros((len(q), 3, 3))
+        Omega[:, 0, 0] = Omega[:, 2, 2] = Omega[:, 0, 2] = Omega[:, 2, 0] = n
+        Omega[:, 0, 1] = Omega[:, 1, 0] = Omega[:, 1, 1] = q
+        c = np.array([0.0, 0.0, 1.0])
+        return -self.activation.drift(Omega, c, 1)[:, 0, 1]
+
+
+def _gauss_hermite(nodes: int) -> tuple[Array, Array]:
+    """Nodes and weights for N(0, 1)."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    return x, w / w.sum()
+
+
+def _outside(outside: float, nodes: int) -> tuple[Array, Array, Array, Array]:
+    """Rules for ρ and u, whose product is N(0, 1): (radius, weights, angle, weights)."""
+    one, fewer = np.ones(1), max(2, 2 * nodes // 3)
+    if outside == 0:
+        return one, one, np.zeros(1), one
+    if outside == math.inf:
+        return one, one, *_gauss_hermite(nodes)
+    n = np.arange(fewer)
+    a = outside / 2 - 1
+    s, w = _gauss(2 * n + 1 + a, np.sqrt(n[1:] * (n[1:] + a)))
+    if outside == 1:
+        u, wu = np.array([-1.0, 1.0]), np.full(2, 0.5)
+    else:
+        m, b = n[2:], outside - 3  # weight (1 − u²)^(b/2)
+        later = m * (m + b) / ((2 * m + b) ** 2 - 1)
+        squares = np.concatenate(([1 / (b + 3)], later))  # the first is 0/0 there if b = −1
+        u, wu = _gauss(np.zeros(fewer), np.sqrt(squares))
+    return np.sqrt(2 * s), w, u, wu
+
+
+def _gauss(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
+    """The Gauss rule of a recurrence (Golub & Welsch 1969), for any parameter; weights sum to 1."""
+    nodes, vectors = eigh_tridiagonal(diagonal, off_diagonal)
+    return nodes, vectors[0] ** 2

@@ -1,0 +1,165 @@
+r"""Particles: the mean field's state, one neuron or one quadrature node each.
+
+A neuron is known by its overlaps m with the k targets and by q, the squared norm (over
+d) of its part outside their span.  Builds on `overlaps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import roots_genlaguerre
+
+from twolayer.errors import InvalidInput, array, integer, shown
+from twolayer.overlaps import TOLERANCE, Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Particles:
+    r"""Weighted particles (m, q).
+
+    Parameters
+    ----------
+    m : array_like, shape (p, k)
+        Overlaps with the targets, rows of M.
+    q : array_like, shape (p,)
+        Diagonal of Q − M P⁻¹ Mᵀ; >= 0 up to rounding.
+    weight : array_like, shape (p,), optional
+        Positive, of sum 1; all equal by default.
+    finite : bool
+        True if each particle is a neuron of a finite network, which then acts on
+        itself; False for a quadrature of a continuous law.
+
+    Raises
+    ------
+    InvalidInput
+        If shapes do not fit, entries are not finite, q is negative, or weights are not
+        positive with sum 1.
+
+    Examples
+    --------
+    >>> Particles(m=[[0.5], [0.0]], q=[0.75, 1.0]).weight
+    array([0.5, 0.5])
+    """
+
+    m: np.ndarray
+    q: np.ndarray
+    weight: np.ndarray
+    finite: bool
+
+    def __init__(
+        self,
+        m: ArrayLike,
+        q: ArrayLike,
+        weight: ArrayLike | None = None,
+        finite: bool = True,
+    ) -> None:
+        m = array("m", m, (None, None))
+        p = len(m)
+        q = array("q", q, (p,))
+        if q.min() < -TOLERANCE * max(1.0, q.max()):
+            raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
+        weight = array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
+        if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
+            raise InvalidInput("weight", shown(weight), "positive, with sum 1")
+        if not isinstance(finite, (bool, np.bool_)):
+            raise InvalidInput("finite", shown(finite), "True or False")
+        object.__setattr__(self, "m", m)
+        object.__setattr__(self, "q", np.maximum(q, 0.0))
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "finite", bool(finite))
+
+    @property
+    def p(self) -> int:
+        """Number of particles."""
+        return self.m.shape[0]
+
+    @property
+    def k(self) -> int:
+        """Number of targets."""
+        return self.m.shape[1]
+
+    @classmethod
+    def from_weights(cls, weights: Weights) -> Particles:
+        """One particle for each student.
+
+        Parameters
+        ----------
+        weights : Weights
+
+        Returns
+        -------
+        Particles
+            With equal weights and `finite` set.  Costs O(p k d).
+
+        Examples
+        --------
+        >>> Particles.from_weights(Weights.gaussian(p=4, k=2, d=5, seed=0)).m.shape
+        (4, 2)
+        """
+        if not isinstance(weights, Weights):
+            raise InvalidInput("weights", shown(weights), "twolayer.Weights")
+        W, W_star, d = weights.W, weights.W_star, weights.d
+        M, P = W @ W_star.T / d, W_star @ W_star.T / d
+        inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
+        return cls(M, np.einsum("pa,pa->p", W, W) / d - inside)
+
+    @classmethod
+    def quadrature(cls, P: ArrayLike, d: int, order: int = 8) -> Particles:
+        r"""The p = ∞ limit of Gaussian initial weights, by Gauss quadrature of their law.
+
+        Entries N(0, 1) make m ~ N(0, P/d) and d q ~ χ² with d − k degrees of freedom:
+        tensor Gauss-Hermite times generalised Gauss-Laguerre nodes, which converge
+        spectrally in `order`.
+
+        Parameters
+        ----------
+        P : array_like, shape (k, k)
+            Overlaps of the targets, positive definite.
+        d : int
+            Dimension of the data, at least k; for d = k all q are zero.
+        order : int
+            Nodes in each of the k + 1 directions.
+
+        Returns
+        -------
+        Particles
+            order^(k+1) of them (order^k if d = k), with `finite` unset.
+
+        Raises
+        ------
+        InvalidInput
+            If P is not positive definite, d < k or order < 1.
+
+        Examples
+        --------
+        >>> particles = Particles.quadrature([[1.0]], d=3, order=20)
+        >>> particles.p, bool(np.isclose(particles.weight @ particles.q, 2 / 3))
+        (400, True)
+        """
+        L = cholesky(P)
+        k = len(L)
+        d, order = integer("d", d, k), integer("order", order, 1)
+        x, wx = np.polynomial.hermite_e.hermegauss(order)
+        if d > k:
+            s, ws = roots_genlaguerre(order, (d - k) / 2 - 1)
+        else:
+            s, ws = np.zeros(1), np.ones(1)
+        nodes = np.array(list(product(*[x] * k, 2 * s / d)))
+        weight = np.prod(list(product(*[wx] * k, ws)), axis=1)
+        return cls(nodes[:, :k] @ L.T / np.sqrt(d), nodes[:, k], weight / weight.sum(), False)
+
+
+def cholesky(P: ArrayLike) -> np.ndarray:
+    """The lower triangular L with L Lᵀ = P; `InvalidInput` if P is not positive definite."""
+    P = array("P", P, (None, None))
+    if P.shape[0] != P.shape[1] or np.abs(P - P.T).max() > TOLERANCE * np.abs(P).max():
+        raise InvalidInput("P", shown(P), "a symmetric matrix")
+    try:
+        return np.linalg.cholesky(P)
+    except np.linalg.LinAlgError:
+        allowed = "positive definite: linearly independent targets"
+        raise InvalidInput("P", shown(P), allowed) from None

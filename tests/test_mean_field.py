@@ -1,0 +1,280 @@
+"""The mean field against the flow it averages, its limits, and the paper's printed curves."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import twolayer as tl
+from twolayer import flow
+from twolayer.fields import SELF_TERMS, make_field
+from twolayer.overlaps import assemble
+from twolayer.task import excess_risk_of
+
+NAMES = ["erf", "square"]
+
+
+def state(p, k, seed, d=6):
+    """α, q and a general P of random weights."""
+    ov = tl.Weights.gaussian(p=p, k=k, d=d, seed=seed, orthonormal_target=False).overlaps()
+    L = np.linalg.cholesky(ov.P)
+    return np.linalg.solve(L, ov.M.T).T, np.diagonal(ov.Q_perp).copy(), ov.P, L
+
+
+def averaged(name, alpha, q, P, L, Xi):
+    """Drifts of (α, q) and the risk from the flow of all overlaps, for many Ξ at once."""
+    task, p = tl.Task(name), len(q)
+    root = np.sqrt(q)
+    Q = alpha @ alpha.T + root[:, None] * Xi * root
+    M = np.broadcast_to(alpha @ L.T, (*Xi.shape[:-2], p, len(P)))
+    dQ, dM = flow.right_hand_side(task, P, 0.0, "gradient-flow")(Q, M)
+    d_alpha = np.linalg.solve(L, dM.swapaxes(-1, -2)).swapaxes(-1, -2)
+    dq = np.diagonal(dQ, axis1=-2, axis2=-1) - 2 * (alpha * d_alpha).sum(-1)
+    risks = np.array([excess_risk_of(task, Omega, p) for Omega in assemble(Q, M, P)])
+    return d_alpha, dq, risks
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("k", [1, 2])
+def test_at_infinite_d_it_is_the_flow_with_orthogonal_particles(name, k):
+    alpha, q, P, L = state(4, k, seed=k)
+    d_alpha, dq, risk = averaged(name, alpha, q, P, L, np.eye(4)[None])
+    field = make_field(tl.activations.get(name), L, np.full(4, 0.25), math.inf, "exact", 48)
+    ours = field.drift(alpha, q)
+    np.testing.assert_allclose(ours[0], d_alpha[0], atol=1e-8)
+    np.testing.assert_allclose(ours[1], dq[0], atol=1e-8)
+    assert field.excess_risk(alpha, q) == pytest.approx(risk[0], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_one_dimension_outside_it_averages_over_signs(name):
+    """d − k = 1: Ξ_ij = ±1, and all sign patterns can be summed exactly."""
+    p, k = 3, 2
+    alpha, q, P, L = state(p, k, seed=3, d=4)
+    signs = np.array([[1, a, b] for a in (-1, 1) for b in (-1, 1)])
+    d_alpha, dq, risk = averaged(name, alpha, q, P, L, signs[:, :, None] * signs[:, None, :])
+    field = make_field(tl.activations.get(name), L, np.full(p, 1 / p), 1, "exact", 48)
+    ours = field.drift(alpha, q)
+    np.testing.assert_allclose(ours[0], d_alpha.mean(0), atol=1e-8)
+    np.testing.assert_allclose(ours[1], dq.mean(0), atol=1e-8)
+    assert field.excess_risk(alpha, q) == pytest.approx(risk.mean(), abs=1e-8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_at_finite_d_it_averages_over_directions(name):
+    """Against 20 000 draws of Ξ at d − k = 3.
+
+    z-tests of all drifts and the risk, Bonferroni: total false-alarm rate 1e-5.
+    """
+    p, k, outside, draws = 4, 2, 3, 20_000
+    alpha, q, P, L = state(p, k, seed=5)
+    g = np.random.default_rng(0).standard_normal((draws, p, outside))
+    g /= np.linalg.norm(g, axis=-1, keepdims=True)
+    d_alpha, dq, risk = averaged(name, alpha, q, P, L, g @ g.swapaxes(-1, -2))
+    field = make_field(tl.activations.get(name), L, np.full(p, 1 / p), outside, "exact", 24)
+    ours = np.concatenate(
+        [*(x.ravel() for x in field.drift(alpha, q)), [field.excess_risk(alpha, q)]]
+    )
+    sampled = np.concatenate([d_alpha.reshape(draws, -1), dq, risk[:, None]], axis=1)
+    error = sampled.std(0) / np.sqrt(draws) + 1e-9
+    z = (ours - sampled.mean(0)) / error
+    assert np.abs(z).max() < norm.isf(1e-5 / (2 * z.size))
+
+
+@pytest.mark.parametrize("outside", [1, 2, 3, 20, math.inf])
+@pytest.mark.parametrize("self_term", SELF_TERMS)
+def test_the_quadrature_has_converged(outside, self_term):
+    """Half as many nodes again change drifts and risk by less than 2e-7."""
+    alpha, q, _, L = state(5, 2, seed=1)
+    fields = [
+        make_field(tl.activations.get("erf"), L, np.full(5, 0.2), outside, self_term, nodes)
+        for nodes in (28, 42)
+    ]
+    (a, b), (c, d) = (field.drift(alpha, q) for field in fields)
+    np.testing.assert_allclose(a, c, atol=2e-7)
+    np.testing.assert_allclose(b, d, atol=2e-7)
+    risks = [field.excess_risk(alpha, q) for field in fields]
+    assert risks[0] == pytest.approx(risks[1], abs=2e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("d", [3, math.inf])
+def test_inside_the_target_span_it_is_gradient_flow(name, d):
+    """Q^⊥ = 0 is invariant (figure 5 a), and M alone follows the flow of all overlaps."""
+    w = tl.Weights.in_target_span(p=5, k=2, d=4)
+    ov, t = w.overlaps(), [0.5, 5.0]
+    particles = tl.Particles(ov.M, np.zeros(5))
+    mf = tl.solve_mean_field(tl.Task(name), particles, ov.P, d=d, t_eval=t, nodes=36)
+    sol = tl.solve(tl.Task(name), ov, terms="gradient-flow", t_eval=t)
+    assert not mf.q.any()
+    np.testing.assert_allclose(mf.M, sol.M, atol=1e-6)
+    np.testing.assert_allclose(mf.excess_risk, sol.excess_risk, rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_large_d_meets_infinite_d(name):
+    """The drift at d approaches that at infinity as 1/d."""
+    alpha, q, _, L = state(4, 2, seed=2)
+
+    def drift(outside):
+        field = make_field(tl.activations.get(name), L, np.full(4, 0.25), outside, "exact", 36)
+        return np.concatenate([x.ravel() for x in field.drift(alpha, q)])
+
+    near, far = (np.abs(drift(d) - drift(math.inf)).max() for d in (200, 2000))
+    assert far < 1e-2
+    assert near / far == pytest.approx(10, rel=0.1)
+
+
+def with_printed_slip(mf):
+    """The risk of square with the index slip of the published numerics in tr(Q̄²).
+
+    2 Σ_j (MMᵀ)_jj q_j is computed there as 2 Σ_j Σ_l (MMᵀ)_jl q_j (P = I).
+    """
+    p = mf.M.shape[1]
+    gram = np.einsum("tir,tjr->tij", mf.M, mf.M)
+    right = np.einsum("tjj,tj->t", gram, mf.q)
+    printed = np.einsum("tjl,tj->t", gram, mf.q)
+    return mf.excess_risk + 2 * (printed - right) / p**2
+
+
+@pytest.mark.parametrize(
+    ("figure", "k", "d_start", "d", "p", "printed"),
+    [
+        ("3-left", 2, 5, 5, 100, {1: 0.01954, 100: 1.178e-06}),
+        ("3-left", 2, 5, 5, 200, {1: 0.02044, 100: 1.218e-06}),
+        ("3-left", 2, 5, 5, 1000, {1: 0.02125, 100: 4.745e-06}),
+        ("3-right", 5, 1000, math.inf, 100, {1: 0.1999, 20: 0.0009188}),
+        ("3-right", 5, 1000, math.inf, 1000, {1: 0.1915, 20: 0.0005443}),
+        ("5c", 2, 5, math.inf, 100, {1: 0.02732, 100: 5.263e-07}),
+        ("5c", 2, 5, math.inf, 1000, {1: 0.02935, 100: 1.117e-05}),
+    ],
+)
+def test_printed_square_curves(figure, k, d_start, d, p, printed):
+    """Figures 3 and 5 c, whose plotted risk has an index slip; with it, 1 %."""
+    w = tl.Weights.gaussian(p=p, k=k, d=d_start, seed=0)
+    t = sorted(printed)
+    mf = tl.solve_mean_field(
+        tl.Task("square"), tl.Particles.from_weights(w), np.eye(k), d=d, t_eval=t
+    )
+    np.testing.assert_allclose(with_printed_slip(mf), [printed[x] for x in t], rtol=1e-2)
+
+
+def test_printed_erf_curve_and_its_correction():
+    """Figure 5 b, p = 100: as printed, and with the self term restored, far lower in the end."""
+    w = tl.Weights.gaussian(p=100, k=2, d=5, seed=0)
+    particles, P = tl.Particles.from_weights(w), w.overlaps().P
+
+    def risk(self_term, t):
+        return tl.solve_mean_field(
+            tl.Task("erf"),
+            particles,
+            P,
+            d=math.inf,
+            t_eval=t,
+            self_term=self_term,
+            nodes=14,
+            rtol=1e-6,
+            atol=1e-9,
+        ).excess_risk
+
+    np.testing.assert_allclose(risk("independent", [1, 100]), [0.04199, 0.0009816], rtol=2e-3)
+    assert risk("exact", [910])[0] == pytest.approx(2.0e-5, rel=0.1)
+
+
+def test_quadrature_of_gaussian_weights_has_their_moments():
+    P = np.array([[1.0, 0.3], [0.3, 2.0]])
+    particles = tl.Particles.quadrature(P, d=7, order=5)
+    w, m, q = particles.weight, particles.m, particles.q
+    assert particles.p == 5**3
+    np.testing.assert_allclose(np.einsum("p,pr,ps->rs", w, m, m), P / 7, atol=1e-14)
+    np.testing.assert_allclose(w @ m**4, 3 * np.diagonal(P) ** 2 / 49, rtol=1e-12)
+    np.testing.assert_allclose([w @ q, w @ q**2], [5 / 7, 35 / 49], rtol=1e-12)
+    np.testing.assert_allclose(w @ (m[:, 0] ** 2 * q), P[0, 0] * 5 / 49, rtol=1e-12)
+
+
+def test_infinite_p_converges_spectrally_and_is_the_limit_of_particles():
+    """Square, k = 1, d = 3: order 24 against 32, and against many sampled particles (4 %)."""
+    t = [0.0, 1.0, 10.0, 36.0]
+    task = tl.Task("square")
+
+    def risk(particles):
+        return tl.solve_mean_field(task, particles, [[1.0]], d=3, t_eval=t).excess_risk
+
+    coarse, fine = (risk(tl.Particles.quadrature([[1.0]], d=3, order=n)) for n in (24, 32))
+    np.testing.assert_allclose(coarse, fine, rtol=1e-3)
+    sampled = risk(tl.Particles.from_weights(tl.Weights.gaussian(p=20_000, k=1, d=3, seed=0)))
+    np.testing.assert_allclose(sampled, fine, rtol=0.04)
+
+
+def test_sgd_follows_it():
+    """Square, k = 1, d = 3, γ = 1, p = 5000 as in the authors' public notebook: 4 % to t = 3."""
+    w = tl.Weights.gaussian(p=5000, k=1, d=3, seed=0)
+    run = tl.simulate(tl.Task("square"), w, learning_rate=1.0, t_eval=[0.5, 1.0, 3.0])
+    mf = tl.solve_mean_field(
+        tl.Task("square"), tl.Particles.from_weights(w), [[1.0]], d=3, t_eval=run.t
+    )
+    np.testing.assert_allclose(run.excess_risk[0], mf.excess_risk, rtol=0.04)
+
+
+def test_cosines_and_norms():
+    w = tl.Weights.gaussian(p=6, k=2, d=5, seed=0, orthonormal_target=False)
+    ov = w.overlaps()
+    mf = tl.solve_mean_field(
+        tl.Task("square"), tl.Particles.from_weights(w), ov.P, d=5, t_eval=[0.0]
+    )
+    np.testing.assert_allclose(mf.q_total[0], np.diagonal(ov.Q), rtol=1e-12)
+    norms = np.linalg.norm(w.W, axis=1)[:, None] * np.linalg.norm(w.W_star, axis=1)
+    np.testing.assert_allclose(mf.cosines[0], w.W @ w.W_star.T / norms, rtol=1e-12)
+
+
+def test_save_and_load(tmp_path):
+    particles = tl.Particles.quadrature(np.eye(1), d=3, order=4)
+    mf = tl.solve_mean_field(tl.Task("square"), particles, np.eye(1), d=math.inf, t_eval=[0, 1])
+    back = tl.MeanFieldTrajectory.load(mf.save(tmp_path / "mf.nc"))
+    for name in ("t", "M", "q", "weight", "P", "excess_risk", "risk"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(mf, name))
+    assert back.parameters == mf.parameters
+    with pytest.raises(tl.InvalidInput, match="twolayer trajectory"):
+        tl.Trajectory.load(tmp_path / "mf.nc")
+
+
+PARTICLES = tl.Particles([[0.5, 0.0], [0.1, 0.2]], [0.3, 0.4])
+
+
+def solve(**changed):
+    arguments = {"d": 5, "t_eval": [0.0, 1.0]} | changed
+    task, particles = arguments.pop("task", tl.Task("erf")), arguments.pop("particles", PARTICLES)
+    return tl.solve_mean_field(task, particles, arguments.pop("P", np.eye(2)), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "name", "allowed"),
+    [
+        (tl.Particles, {"m": [0.5], "q": [1.0]}, "m", "shape"),
+        (tl.Particles, {"m": [[0.5]], "q": [1.0, 2.0]}, "q", "shape"),
+        (tl.Particles, {"m": [[0.5]], "q": [-0.1]}, "q", ">= 0"),
+        (tl.Particles, {"m": [[0.5]], "q": [1.0], "weight": [0.9]}, "weight", "sum 1"),
+        (tl.Particles, {"m": [[0.5]], "q": [1.0], "finite": 1}, "finite", "True or False"),
+        (tl.Particles.from_weights, {"weights": np.eye(2)}, "weights", "Weights"),
+        (tl.Particles.quadrature, {"P": [[0.0]], "d": 3}, "P", "positive definite"),
+        (tl.Particles.quadrature, {"P": [[1.0, 0.0]], "d": 3}, "P", "symmetric"),
+        (tl.Particles.quadrature, {"P": np.eye(3), "d": 2}, "d", ">= 3"),
+        (tl.Particles.quadrature, {"P": np.eye(1), "d": 2, "order": 0}, "order", ">= 1"),
+        (solve, {"task": "erf"}, "task", "Task"),
+        (solve, {"particles": 3}, "particles", "Particles"),
+        (solve, {"P": np.eye(3)}, "P", r"\(2, 2\)"),
+        (solve, {"d": 1}, "d", ">= 2"),
+        (solve, {"d": 2}, "d", "above k = 2"),
+        (solve, {"d": 2.5}, "d", "integer"),
+        (solve, {"t_eval": [1.0, 0.0]}, "t_eval", "decrease"),
+        (solve, {"self_term": "sometimes"}, "self_term", "'exact', 'independent', 'none'"),
+        (solve, {"nodes": 1}, "nodes", ">= 2"),
+        (solve, {"nodes": 20_000}, "nodes", "below"),
+        (solve, {"method": "Euler"}, "method", "'LSODA'"),
+        (solve, {"rtol": 0.0}, "rtol", "> 0"),
+    ],
+)
+def test_bad_input(call, arguments, name, allowed):
+    with pytest.raises(tl.InvalidInput, match=rf"^{name}: got .*must be .*{allowed}"):
+        call(**arguments)
