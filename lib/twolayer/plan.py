@@ -85,7 +85,8 @@ def make_plan(
             raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
         d = start.d
     elif isinstance(start, Overlaps):
-        rows, rank = start.factor(), start.rank
+        rows = start.factor()
+        rank = rows.shape[1]
         if d is None:
             raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
         d = integer("d", d, 1)
