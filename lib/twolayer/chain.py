@@ -134,9 +134,8 @@ def _record(plan: Plan, outcome: Outcome, students: np.ndarray) -> Outcome:
     n = outcome.count
     with np.errstate(all="ignore"):
         Q, M = students @ students.T, students @ plan.targets.T
-        P = plan.targets @ plan.targets.T
         outcome.Q[n], outcome.M[n] = Q, M
-        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, P), len(Q))
+        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), len(Q))
     if not np.isfinite(outcome.excess_risk[n]):
         return replace(outcome, blew_up_at=int(plan.steps[n]))
     return replace(outcome, count=n + 1)

@@ -61,8 +61,8 @@ class Overlaps:
         m = array("M", M, (None, None))
         p, k = m.shape
         object.__setattr__(self, "M", m)
-        object.__setattr__(self, "Q", _symmetric("Q", array("Q", Q, (p, p))))
-        object.__setattr__(self, "P", _symmetric("P", array("P", P, (k, k))))
+        object.__setattr__(self, "Q", symmetric("Q", array("Q", Q, (p, p))))
+        object.__setattr__(self, "P", symmetric("P", array("P", P, (k, k))))
         eigenvalues = np.linalg.eigvalsh(self.Omega)
         if eigenvalues[0] < -TOLERANCE * max(eigenvalues[-1], 0.0):
             raise InvalidInput(
@@ -304,7 +304,8 @@ def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
     return Omega
 
 
-def _symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
+def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
+    """A square matrix without its rounding errors of symmetry; `InvalidInput` if they are more."""
     gap = np.abs(matrix - matrix.T).max()
     if gap > TOLERANCE * np.abs(matrix).max():
         raise InvalidInput(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import roots_genlaguerre
 
 from twolayer.errors import InvalidInput, array, integer, shown
-from twolayer.overlaps import TOLERANCE, Weights
+from twolayer.overlaps import TOLERANCE, Weights, symmetric
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +156,10 @@ class Particles:
 def cholesky(P: ArrayLike) -> np.ndarray:
     """The lower triangular L with L Lᵀ = P; `InvalidInput` if P is not positive definite."""
     P = array("P", P, (None, None))
-    if P.shape[0] != P.shape[1] or np.abs(P - P.T).max() > TOLERANCE * np.abs(P).max():
+    if P.shape[0] != P.shape[1]:
         raise InvalidInput("P", shown(P), "a symmetric matrix")
     try:
-        return np.linalg.cholesky(P)
+        return np.linalg.cholesky(symmetric("P", P))
     except np.linalg.LinAlgError:
         allowed = "positive definite: linearly independent targets"
         raise InvalidInput("P", shown(P), allowed) from None

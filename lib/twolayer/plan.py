@@ -61,6 +61,11 @@ class Plan:
         return self.learning_rate / (len(self.students) * self.d)
 
     @property
+    def P(self) -> np.ndarray:
+        """Overlaps of the targets, (k, k)."""
+        return self.targets @ self.targets.T
+
+    @property
     def freedom(self) -> int:
         """Dimensions outside the span of all weights, if projected; 0 if direct."""
         return self.d - len(self.students) - len(self.targets) if self.projected else 0

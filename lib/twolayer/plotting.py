@@ -74,6 +74,39 @@ def quantiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low, median, high
 
 
+def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> np.ndarray:
+    """SGD's excess risk over the ODE's, run by run, averaged over the times of a span.
+
+    Parameters
+    ----------
+    runs : Trajectory
+        From `simulate`.
+    theory : Trajectory
+        From `solve`, at times > 0 that cover the span; interpolated in both logarithms.
+    first, last : float
+        The span of time.
+
+    Returns
+    -------
+    array, shape (R,)
+        Empty if nothing was recorded in the span.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=20)
+    >>> sgd = tl.simulate(task, start, learning_rate=0.01, t_eval=[0.1, 0.2], runs=3)
+    >>> ode = tl.solve(task, start.overlaps(), learning_rate=0.01, t_eval=[0.1, 0.2])
+    >>> bool((abs(ratios(sgd, ode, 0.1, 0.3) - 1) < 0.1).all())
+    True
+    """
+    here = (runs.t >= first) & (runs.t <= last)
+    if not here.any():
+        return np.empty(0)
+    log_risk = np.interp(np.log(runs.t[here]), np.log(theory.t), np.log(theory.excess_risk))
+    return (runs.excess_risk[:, here] / np.exp(log_risk)).mean(axis=1)
+
+
 def uncertain(values: np.ndarray) -> str:
     """The mean of independent values with its standard error, as many digits as that allows.
 

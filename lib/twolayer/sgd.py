@@ -168,7 +168,7 @@ def _collect(
         t=plan.steps[:count] * plan.rate,
         Q=np.stack([o.Q[:count] for o in outcomes]),
         M=np.stack([o.M[:count] for o in outcomes]),
-        P=plan.targets @ plan.targets.T,
+        P=plan.P,
         excess_risk=np.stack([o.excess_risk[:count] for o in outcomes]),
         task=plan.task,
         parameters={
