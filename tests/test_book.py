@@ -73,7 +73,8 @@ def test_pictures_have_alt_texts(built_book):
 def test_numbers_in_the_text_are_those_of_the_run(built_book):
     published = {}
     for name in IDS:
-        published |= {name: json.loads((ROOT / f"book/figures/{name}.json").read_text("utf-8"))}
+        content = json.loads((ROOT / f"book/figures/{name}.json").read_text("utf-8"))
+        published |= {name: content["results"]}
     known = {text for values in published.values() for text in values.values()}
     results = Page(built_book / "gradient_flow.html").results
     assert len(results) > 10
@@ -121,7 +122,7 @@ def small_book(clone):
     write_notebook(
         clone / "notebooks/tiny.ipynb",
         "a = 1\nb = 1",
-        "open('tiny.json', 'w').write('{\"product\": \"%d\"}' % (a * b))",
+        "open('tiny.json', 'w').write('{\"results\": {\"product\": \"%d\"}}' % (a * b))",
         "from IPython.display import Markdown\nMarkdown('# Tiny')",
     )
     return clone / "book"

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import norm
+from scipy.stats import t as student_t
 
 import twolayer as tl
 from twolayer import flow
@@ -208,13 +209,22 @@ def test_infinite_p_converges_spectrally_and_is_the_limit_of_particles():
 
 
 def test_sgd_follows_it():
-    """Square, k = 1, d = 3, γ = 1, p = 5000 as in the authors' public notebook: 4 % to t = 3."""
+    """Square, k = 1, d = 3, γ = 1, p = 5000 as in the authors' public notebook.
+
+    A single run scatters by 4 % at t = 0.5.  The mean ratio of 8 runs at three times: t-tests,
+    Bonferroni, total false-alarm rate 1e-5; and within 4 %.
+    """
     w = tl.Weights.gaussian(p=5000, k=1, d=3, seed=0)
-    run = tl.simulate(tl.Task("square"), w, learning_rate=1.0, t_eval=[0.5, 1.0, 3.0])
+    run = tl.simulate(
+        tl.Task("square"), w, learning_rate=1.0, t_eval=[0.5, 1.0, 3.0], runs=8, record="norms"
+    )
     mf = tl.solve_mean_field(
         tl.Task("square"), tl.Particles.from_weights(w), [[1.0]], d=3, t_eval=run.t
     )
-    np.testing.assert_allclose(run.excess_risk[0], mf.excess_risk, rtol=0.04)
+    ratio = run.excess_risk / mf.excess_risk
+    t = (ratio.mean(0) - 1) / (ratio.std(0, ddof=1) / np.sqrt(len(ratio)))
+    assert np.abs(t).max() < student_t.isf(1e-5 / 6, len(ratio) - 1)
+    np.testing.assert_allclose(ratio.mean(0), 1, atol=0.04)
 
 
 def test_cosines_and_norms():

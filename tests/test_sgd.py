@@ -284,7 +284,7 @@ def test_divergence_keeps_what_was_recorded():
 def test_divergence_at_a_block_boundary():
     """Overflow of a recorded overlap, seen between two blocks, ends the run too."""
     task, start = tl.Task("square"), tl.Weights.gaussian(p=5, k=2, d=60, seed=1)
-    plan, _ = make_plan(task, start, None, 50.0, np.arange(40) * 50 / 300, 0, "direct")
+    plan, _ = make_plan(task, start, None, 50.0, np.arange(40) * 50 / 300, 0, "direct", "overlaps")
     outcome = chain.run(replace(plan, block=1), 0)
     assert 0 < outcome.count < 40
     assert outcome.count <= outcome.blew_up_at < 40

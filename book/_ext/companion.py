@@ -5,12 +5,16 @@ taken from the environment variable TWOLAYER_PROFILE, "quick" by default.  The r
 ``{result}`` quotes a number that a figure's notebook has published::
 
     {result}`4:slope`
+
+The directives ``{claims}`` and ``{comparison}`` put together what all figures have
+published (`twolayer.claims`).
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxRole
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from twolayer import figures
+from twolayer import claims, figures
 from twolayer.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -46,7 +50,7 @@ class Result(SphinxRole):
         file = figures.output_folder(Path(self.env.srcdir).parent) / f"{figure}.json"
         self.env.note_dependency(str(file))
         try:
-            values = json.loads(file.read_text("utf-8"))
+            values = json.loads(file.read_text("utf-8"))["results"]
         except OSError:
             values = {}
         if key not in values:
@@ -56,8 +60,35 @@ class Result(SphinxRole):
         return [nodes.inline(text=values[key], classes=["result"])], []
 
 
+class Published(SphinxDirective):
+    """A table that `twolayer.claims` puts together from all figures."""
+
+    table: Callable[[Path], str]
+
+    def run(self) -> list[nodes.Node]:
+        """The table, re-made whenever a figure has changed."""
+        folder = figures.output_folder(Path(self.env.srcdir).parent)
+        for file in folder.glob("*.json"):
+            self.env.note_dependency(str(file))
+        return self.parse_text_to_nodes(type(self).table(folder), allow_section_headings=True)
+
+
+class Claims(Published):
+    """``{claims}``: every claim of the paper with what was measured."""
+
+    table = staticmethod(claims.claims_table)
+
+
+class ComparisonTable(Published):
+    """``{comparison}``: every printed value beside ours."""
+
+    table = staticmethod(claims.comparison_table)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the event and the role."""
     app.connect("builder-inited", make_figures)
     app.add_role("result", Result())
+    app.add_directive("claims", Claims)
+    app.add_directive("comparison", ComparisonTable)
     return {"version": "1", "parallel_read_safe": True}

@@ -43,7 +43,8 @@ class Outcome:
     def empty(cls, plan: Plan) -> Outcome:
         """Room for all times of the plan."""
         T, p, k = plan.steps.size, len(plan.students), len(plan.targets)
-        return cls(np.empty((T, p, p)), np.empty((T, p, k)), np.empty(T))
+        Q = np.empty((T, p, p) if plan.record == "overlaps" else (T, p))
+        return cls(Q, np.empty((T, p, k)), np.empty(T))
 
 
 @dataclass(eq=False)
@@ -134,7 +135,8 @@ def _record(plan: Plan, outcome: Outcome, students: np.ndarray) -> Outcome:
     n = outcome.count
     with np.errstate(all="ignore"):
         Q, M = students @ students.T, students @ plan.targets.T
-        outcome.Q[n], outcome.M[n] = Q, M
+        outcome.Q[n] = Q if plan.record == "overlaps" else np.diagonal(Q)
+        outcome.M[n] = M
         outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), len(Q))
     if not np.isfinite(outcome.excess_risk[n]):
         return replace(outcome, blew_up_at=int(plan.steps[n]))
@@ -168,7 +170,7 @@ def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
     n = outcome.count
     variables = {
         "students": (("neuron", "coordinate"), state.students),
-        "Q": (("time", "neuron", "neuron_2"), outcome.Q[:n]),
+        "Q": (("time", "neuron", "neuron_2")[: outcome.Q.ndim], outcome.Q[:n]),
         "M": (("time", "neuron", "target"), outcome.M[:n]),
         "excess_risk": (("time",), outcome.excess_risk[:n]),
     }

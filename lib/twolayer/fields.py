@@ -8,7 +8,7 @@ between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u �
 everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
 action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
 
-Builds on `activations`.
+Builds on `activations`, `rules` and `pairs`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import math
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 from twolayer.activations import Activation
 from twolayer.errors import InvalidInput
+from twolayer.pairs import PairField
+from twolayer.rules import fewer, gauss_hermite, radius_and_angle
 
 Array = np.ndarray
 
@@ -31,6 +32,8 @@ _CHUNK = 2_000_000
 #: A grid beyond this many numbers would not fit in memory.
 _MAX_GRID = 3 * 10**8
 _MAX_NODES = 200
+#: Pairs of particles that cost as much as one particle at one node of the grid.
+_PAIRS_PER_NODE = 6
 
 
 class Field(Protocol):
@@ -74,7 +77,17 @@ def make_field(
     """
     if activation.name == "square":
         return SquareField(L, weight, outside, self_term)
+    if activation.name == "erf" and _pairs_are_cheaper(len(weight), len(L), outside, nodes):
+        return PairField(L, weight, outside, self_term, nodes)
     return GridField(activation, L, weight, outside, self_term, nodes)
+
+
+def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
+    """Square roots of all pairs against σ and σ' of all particles on the grid."""
+    finite = 0 < outside < math.inf
+    pairs = p * (fewer(nodes) if finite else 1)
+    grid = nodes**k * (fewer(nodes) ** 2 if finite else nodes)
+    return pairs < _PAIRS_PER_NODE * grid
 
 
 class SquareField:
@@ -130,30 +143,32 @@ class GridField:
             allowed = f"at most {_MAX_NODES}, with p·nodes^k (nodes^(k+1) at finite d) below 3e8"
             raise InvalidInput("nodes", f"{nodes} for k = {k}, p = {p}", allowed)
         self.activation, self.weight, self.self_term = activation, weight, self_term
-        x, wx = _gauss_hermite(nodes)
-        radius, w_radius, self.angle, self.w_angle = _outside(outside, nodes)
+        x, wx = gauss_hermite(nodes)
+        radius, w_radius, self.angle, self.w_angle = radius_and_angle(outside, nodes)
         axes = np.meshgrid(*[x] * k, radius, indexing="ij")
         self.z = np.stack(axes[:-1], -1).reshape(-1, k)
         self.radius = axes[-1].ravel()
         weights = np.meshgrid(*[wx] * k, w_radius, indexing="ij")
         self.w_grid = np.prod(np.stack(weights, -1).reshape(-1, k + 1), axis=1)
         self.target = activation.sigma(self.z @ L.T).mean(1)
-        self.line, self.w_line = _gauss_hermite(2 * nodes + 20)
+        self.line, self.w_line = gauss_hermite(2 * nodes + 20)
 
-    def averages(self, alpha: Array, q: Array) -> tuple[Array, Array, Array]:
-        """E_u σ(λ), E_u σ'(λ) and E_u[ξ σ'(λ)] of every particle at every node, (p, nodes)."""
+    def averages(self, alpha: Array, q: Array, derivatives: bool = True) -> Array:
+        """E_u σ(λ) and, if asked for, E_u σ'(λ) and E_u[ξ σ'(λ)], (1 or 3, p, nodes)."""
         inside = alpha @ self.z.T
         slope = np.sqrt(q)[:, None] * self.radius
-        out = np.empty((3, *inside.shape))
+        out = np.empty((3 if derivatives else 1, *inside.shape))
         size = max(1, _CHUNK // (inside.shape[1] * self.angle.size))
         for start in range(0, len(q), size):
             here = slice(start, start + size)
             fields = inside[here, :, None] + slope[here, :, None] * self.angle
-            derivative = self.activation.derivative(fields)
             out[0, here] = self.activation.sigma(fields) @ self.w_angle
+            if not derivatives:
+                continue
+            derivative = self.activation.derivative(fields)
             out[1, here] = derivative @ self.w_angle
             out[2, here] = derivative @ (self.w_angle * self.angle) * self.radius
-        return out[0], out[1], out[2]
+        return out
 
     def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs one pass over grid and angle for every particle."""
@@ -174,7 +189,7 @@ class GridField:
     def excess_risk(self, alpha: Array, q: Array) -> float:
         """E_Ξ[R] − Δ/2."""
         w = self.weight
-        S, _, _ = self.averages(alpha, q)
+        S = self.averages(alpha, q, derivatives=False)[0]
         out = self.w_grid @ (self.target - w @ S) ** 2
         if self.self_term != "none":
             own = self.activation.sigma(self._line(alpha, q)) ** 2 @ self.w_line
@@ -199,35 +214,3 @@ class GridField:
         Omega[:, 0, 1] = Omega[:, 1, 0] = Omega[:, 1, 1] = q
         c = np.array([0.0, 0.0, 1.0])
         return -self.activation.drift(Omega, c, 1)[:, 0, 1]
-
-
-def _gauss_hermite(nodes: int) -> tuple[Array, Array]:
-    """Nodes and weights for N(0, 1)."""
-    x, w = np.polynomial.hermite_e.hermegauss(nodes)
-    return x, w / w.sum()
-
-
-def _outside(outside: float, nodes: int) -> tuple[Array, Array, Array, Array]:
-    """Rules for ρ and u, whose product is N(0, 1): (radius, weights, angle, weights)."""
-    one, fewer = np.ones(1), max(2, 2 * nodes // 3)
-    if outside == 0:
-        return one, one, np.zeros(1), one
-    if outside == math.inf:
-        return one, one, *_gauss_hermite(nodes)
-    n = np.arange(fewer)
-    a = outside / 2 - 1
-    s, w = _gauss(2 * n + 1 + a, np.sqrt(n[1:] * (n[1:] + a)))
-    if outside == 1:
-        u, wu = np.array([-1.0, 1.0]), np.full(2, 0.5)
-    else:
-        m, b = n[2:], outside - 3  # weight (1 − u²)^(b/2)
-        later = m * (m + b) / ((2 * m + b) ** 2 - 1)
-        squares = np.concatenate(([1 / (b + 3)], later))  # the first is 0/0 there if b = −1
-        u, wu = _gauss(np.zeros(fewer), np.sqrt(squares))
-    return np.sqrt(2 * s), w, u, wu
-
-
-def _gauss(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
-    """The Gauss rule of a recurrence (Golub & Welsch 1969), for any parameter; weights sum to 1."""
-    nodes, vectors = eigh_tridiagonal(diagonal, off_diagonal)
-    return nodes, vectors[0] ** 2

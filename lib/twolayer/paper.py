@@ -1,12 +1,20 @@
-"""Numbers of the paper itself: what its printed curves say, as data to compare with."""
+r"""Numbers of the paper itself: what its printed curves say, as data to compare with.
+
+Builds on `mean_field`.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Protocol
+
+import numpy as np
 
 from twolayer.errors import choice
+from twolayer.mean_field import MeanFieldTrajectory
 
 
 @dataclass(frozen=True)
@@ -16,8 +24,9 @@ class PrintedValue:
     Attributes
     ----------
     figure : str
-    noise : float
-        Δ of the curve.
+    curve : float
+        The parameter that tells the curves of the figure apart: Δ in figures 2 right and 4,
+        p in the others.
     t : float
     excess_risk : float
         Four digits, read off the vector figure.  Reading is not free of error: at
@@ -26,9 +35,39 @@ class PrintedValue:
     """
 
     figure: str
-    noise: float
+    curve: float
     t: float
     excess_risk: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A printed value beside ours.
+
+    Attributes
+    ----------
+    figure : str
+    curve, t, printed : float
+        As in `PrintedValue`.
+    as_printed : float
+        Our excess risk, computed the way the published numerics did.
+    ours : float
+        Our excess risk by the equations.
+    """
+
+    figure: str
+    curve: float
+    t: float
+    printed: float
+    as_printed: float
+    ours: float
+
+
+class Curve(Protocol):
+    """Anything with times and an excess risk: a `Trajectory`, a `MeanFieldTrajectory`."""
+
+    t: np.ndarray
+    excess_risk: np.ndarray
 
 
 def printed_values(figure: str) -> list[PrintedValue]:
@@ -37,7 +76,7 @@ def printed_values(figure: str) -> list[PrintedValue]:
     Parameters
     ----------
     figure : str
-        "2-right" or "4".
+        "2-right", "3-left", "3-right", "4", "5a", "5b" or "5c".
 
     Returns
     -------
@@ -51,13 +90,85 @@ def printed_values(figure: str) -> list[PrintedValue]:
     Examples
     --------
     >>> printed_values("2-right")[0]
-    PrintedValue(figure='2-right', noise=0.001, t=1.0, excess_risk=0.01975)
+    PrintedValue(figure='2-right', curve=0.001, t=1.0, excess_risk=0.01975)
     """
     text = resources.files("twolayer").joinpath("data/printed_values.csv").read_text("utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     values = [
-        PrintedValue(r["figure"], float(r["noise"]), float(r["t"]), float(r["excess_risk"]))
+        PrintedValue(r["figure"], float(r["curve"]), float(r["t"]), float(r["excess_risk"]))
         for r in rows
     ]
     choice("figure", figure, sorted({v.figure for v in values}))
     return [v for v in values if v.figure == figure]
+
+
+def compare(
+    figure: str,
+    curves: Mapping[float, Curve],
+    as_printed: Mapping[float, np.ndarray] | None = None,
+) -> list[Comparison]:
+    """Set our curves beside the printed values of a figure.
+
+    Parameters
+    ----------
+    figure : str
+    curves : mapping
+        Parameter of the curve → its trajectory.  Printed values of other curves, or at times
+        that a trajectory does not hold exactly, are left out.
+    as_printed : mapping, optional
+        Parameter of the curve → excess risk at the same times, the way the published numerics
+        computed it; the same as `curves` by default.
+
+    Returns
+    -------
+    list of Comparison
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> curve = SimpleNamespace(t=np.array([1.0]), excess_risk=np.array([0.0198]))
+    >>> [found] = compare("2-right", {1e-3: curve})
+    >>> f"{found.ours / found.printed - 1:.2%}"
+    '0.25%'
+    """
+    out = []
+    for value in printed_values(figure):
+        curve = curves.get(value.curve)
+        where = () if curve is None else np.flatnonzero(curve.t == value.t)
+        if curve is None or len(where) == 0:
+            continue
+        ours = float(curve.excess_risk[where[0]])
+        same = ours if as_printed is None else float(as_printed[value.curve][where[0]])
+        out.append(Comparison(figure, value.curve, value.t, value.excess_risk, same, ours))
+    return out
+
+
+def risk_with_index_slip(mf: MeanFieldTrajectory) -> np.ndarray:
+    r"""The excess risk of square as the published numerics plot it.
+
+    In tr Q̄² the middle term 2 Σ_j (MMᵀ)_jj q_j is computed there as 2 Σ_j Σ_l (MMᵀ)_jl q_j.
+    The trajectories (M, q) are right; only the plotted risk of figures 3 and 5 c is not.
+
+    Parameters
+    ----------
+    mf : MeanFieldTrajectory
+        Of the square activation, with equal weights and P = I.
+
+    Returns
+    -------
+    array, shape (T,)
+
+    Examples
+    --------
+    A single neuron has no other to be confused with:
+
+    >>> import twolayer as tl
+    >>> particles = tl.Particles([[0.5]], [1.0])
+    >>> mf = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, t_eval=[1.0])
+    >>> bool(risk_with_index_slip(mf)[0] == mf.excess_risk[0])
+    True
+    """
+    total = mf.M.sum(axis=1)  # Σ_l m_l
+    printed = np.einsum("tjr,tr,tj->t", mf.M, total, mf.q)
+    right = np.einsum("tjr,tjr,tj->t", mf.M, mf.M, mf.q)
+    return mf.excess_risk + 2 * (printed - right) / mf.M.shape[1] ** 2

@@ -18,6 +18,8 @@ from twolayer.storage import versions
 from twolayer.task import Task
 
 METHODS = ("auto", "direct", "projected")
+#: What of Q is recorded.
+RECORDS = ("overlaps", "norms")
 
 #: A step count beyond this is not exact in floating point.
 _MAX_STEPS = 2**53
@@ -40,6 +42,8 @@ class Plan:
         Samples per block.
     projected : bool
     seed : int
+    record : str
+        One of `RECORDS`.
     fingerprint : dict
         What a checkpoint must agree with.
     """
@@ -53,6 +57,7 @@ class Plan:
     block: int
     projected: bool
     seed: int
+    record: str
     fingerprint: dict[str, Any]
 
     @property
@@ -79,6 +84,7 @@ def make_plan(
     t_eval: np.ndarray,
     seed: int,
     method: str,
+    record: str,
 ) -> tuple[Plan, str]:
     """Everything that the runs share, and why this method.
 
@@ -127,6 +133,7 @@ def make_plan(
         "seed": seed,
         "method": method,
         "block": block,
+        "record": record,
         "start": _digest(held),
         "steps": _digest(steps),
         "version": versions()["twolayer"],
@@ -141,6 +148,7 @@ def make_plan(
         block=block,
         projected=projected,
         seed=seed,
+        record=record,
         fingerprint=fingerprint,
     )
     return plan, why
@@ -148,7 +156,8 @@ def make_plan(
 
 def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
     """Method, samples per block, and the reason; the cheaper method if "auto"."""
-    block = 16 if p <= 32 else 32 if p <= 64 else 64
+    # In low dimension the recursion within a block costs more than fresh fields would.
+    block = 16 if p <= 32 or d <= 64 else 32 if p <= 64 else 64
     room = d - p - k
     least = 8
     if method == "direct":

@@ -2,24 +2,31 @@
 
 Theory is a line, SGD is markers with a band (median and the central 68 % of the
 runs).  Colours are Okabe & Ito's, which remain distinct under colour blindness.
-Builds on `trajectory`.
+Builds on `trajectory`, `paper` and `claims`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.claims import Measurement, mean_and_error, with_error
+from twolayer.paper import Comparison, PrintedValue
 from twolayer.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from twolayer.mean_field import MeanFieldTrajectory
+
+    Result = Trajectory | MeanFieldTrajectory
 
 #: Okabe & Ito's palette without yellow, black first.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -108,7 +115,7 @@ def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> n
 
 
 def uncertain(values: np.ndarray) -> str:
-    """The mean of independent values with its standard error, as many digits as that allows.
+    """The mean of independent values with its standard error, as text.
 
     Parameters
     ----------
@@ -123,14 +130,8 @@ def uncertain(values: np.ndarray) -> str:
     --------
     >>> uncertain(np.array([0.98, 1.01, 1.03, 1.02]))
     '1.010 ± 0.011'
-    >>> uncertain(np.ones(3))
-    '1 ± 0'
     """
-    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
-    if error == 0:
-        return f"{mean:g} ± 0"
-    digits = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+    return with_error(*mean_and_error(values))
 
 
 def sgd_band(
@@ -164,13 +165,20 @@ def sgd_band(
     )
 
 
-def curve_table(curves: Mapping[str, Trajectory]) -> pandas.DataFrame:
+def printed_marks(ax: Axes, values: Iterable[PrintedValue]) -> None:
+    """Draw values read off the paper's curves as black crosses."""
+    points = [(v.t, v.excess_risk) for v in values]
+    style = {"color": "black", "ms": 8, "mew": 1.6, "zorder": 4}
+    ax.plot(*zip(*points, strict=True), "x", label="printed in the paper", **style)
+
+
+def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
     """The excess risk of several trajectories as one long table.
 
     Parameters
     ----------
     curves : mapping
-        Name → trajectory of `solve`, or of `simulate` (which gives quantiles).
+        Name → trajectory of `solve`, `solve_mean_field`, or `simulate` (which gives quantiles).
 
     Returns
     -------
@@ -200,8 +208,10 @@ def publish(
     name: str,
     figure: Figure,
     table: pandas.DataFrame,
-    trajectories: Mapping[str, Trajectory],
+    trajectories: Mapping[str, Result],
     results: Mapping[str, str],
+    claims: Iterable[Measurement] = (),
+    comparisons: Iterable[Comparison] = (),
     folder: str | Path = ".",
 ) -> None:
     """Write what a figure offers for download, and the numbers that the prose quotes.
@@ -217,7 +227,10 @@ def publish(
     trajectories : mapping
         Written as NetCDF, ``<name>-<key>.nc``.
     results : mapping
-        Numbers as text, written as JSON for the book's ``{result}`` role.
+        Numbers as text, for the book's ``{result}`` role.  With the claims and comparisons
+        they make up the JSON file.
+    claims : iterable of Measurement
+    comparisons : iterable of Comparison
     folder : path
     """
     folder = Path(folder)
@@ -226,12 +239,17 @@ def publish(
     table.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
     for key, trajectory in trajectories.items():
         trajectory.save(folder / f"{name}-{key}.nc")
-    text = json.dumps(dict(results), indent=1, ensure_ascii=False)
+    content = {
+        "results": dict(results),
+        "claims": [c.as_dict() for c in claims],
+        "comparisons": [asdict(c) for c in comparisons],
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / f"{name}.json").write_text(text + "\n", "utf-8")
 
 
 def colophon(
-    name: str, parameters: Mapping[str, Any], seconds: float, trajectories: Iterable[Trajectory]
+    name: str, parameters: Mapping[str, Any], seconds: float, trajectories: Iterable[Result]
 ) -> str:
     """The closing table of an executed notebook, in Markdown.
 
@@ -243,7 +261,7 @@ def colophon(
         Parameters of the notebook, seeds included.
     seconds : float
         Run time.
-    trajectories : iterable of Trajectory
+    trajectories : iterable of Trajectory or MeanFieldTrajectory
         What the figure was made of; their versions are stated.
 
     Returns
@@ -261,7 +279,9 @@ def colophon(
                 f"{kept['steps']:,} steps a run"
             )
     rows = {
-        "Figure of the paper": f"{name}, arXiv:2302.05882",
+        "Figure of the paper": f"{name}, arXiv:2302.05882"
+        if name[0].isdigit()
+        else "none: our own",
         "Parameters": ", ".join(f"`{n} = {value!r}`" for n, value in parameters.items()),
         "SGD": "<br>".join(dict.fromkeys(methods)) or "none",
         "Run time": f"{seconds:.1f} s",

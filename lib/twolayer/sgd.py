@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from twolayer.chain import Outcome, run
 from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
 from twolayer.overlaps import Overlaps, Weights
-from twolayer.plan import METHODS, Plan, make_plan
+from twolayer.plan import METHODS, RECORDS, Plan, make_plan
 from twolayer.progress import Progress
 from twolayer.storage import provenance
 from twolayer.task import Task
@@ -43,6 +43,7 @@ def simulate(
     runs: int = 1,
     seed: int = 0,
     method: str = "auto",
+    record: str = "overlaps",
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -68,6 +69,9 @@ def simulate(
         nothing that is recorded.
     method : str
         "direct", "projected" (needs d >= p + k + 8), or "auto", which takes the cheaper one.
+    record : str
+        "overlaps" keeps all of Q, "norms" only its diagonal: with thousands of students
+        the p² numbers at each time would fill the memory.
     executor : concurrent.futures.Executor, optional
         Where to run; here and one after another by default.
     progress : bool
@@ -119,10 +123,11 @@ def simulate(
     learning_rate = positive("learning_rate", learning_rate)
     runs, seed = integer("runs", runs, 1), integer("seed", seed, 0)
     choice("method", method, METHODS)
+    choice("record", record, RECORDS)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
     folder = None if checkpoint is None else _checkpoint_folder(checkpoint)
-    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method)
+    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record)
 
     outcomes: list[Outcome] = []
     with Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar:

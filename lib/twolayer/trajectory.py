@@ -37,6 +37,7 @@ class Trajectory:
     t : array, shape (T,)
         Times in units of p d/γ SGD steps: t = steps · γ/(p d).
     Q : array, shape ([R,] T, p, p)
+        Or ([R,] T, p), its diagonal, if `simulate` was asked to record "norms".
     M : array, shape ([R,] T, p, k)
     P : array, shape (k, k)
         Overlaps; P does not move.
@@ -96,6 +97,11 @@ class Trajectory:
         -------
         Overlaps
 
+        Raises
+        ------
+        InvalidInput
+            If only the norms were recorded.
+
         Examples
         --------
         Go on at another learning rate:
@@ -107,6 +113,8 @@ class Trajectory:
         >>> bool(then.risk[-1] < first.risk[-1])
         True
         """
+        if self.Q.ndim < self.M.ndim:
+            raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
         where = (run, time) if self.M.ndim == 4 else (time,)
         return Overlaps(self.Q[where], self.M[where], self.P)
 
@@ -134,7 +142,7 @@ class Trajectory:
         label = "overlap of {} and {}, divided by d"
         data = {
             "Q": (
-                (*run, "time", "neuron", "neuron_2"),
+                (*run, "time", "neuron", "neuron_2")[: self.Q.ndim],
                 self.Q,
                 label.format("students", "students"),
             ),
@@ -229,7 +237,7 @@ class Trajectory:
             lead = out.excess_risk.shape
             fits = (
                 lead[-1:] == times
-                and out.Q.shape == (*lead, p, p)
+                and out.Q.shape in ((*lead, p, p), (*lead, p))
                 and out.M.shape == (*lead, p, k)
                 and out.P.shape == (k, k)
             )

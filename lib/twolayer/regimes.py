@@ -1,0 +1,211 @@
+r"""Which description fits a point (d, p, γ, Δ): the size of each term, and the regime's name.
+
+Four small numbers decide (arXiv:2302.05882, section 2): √(γ/(pd)), the fluctuations
+around the ODE; (γ/p)‖Ψ^Var‖/‖Ψ^GF‖, what the variance adds to gradient flow; 1/√p, the
+error of the mean field; and 1/√d, that of its high-dimensional limit.  Builds on `flow`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from twolayer.errors import InvalidInput, integer, non_negative, positive, real
+from twolayer.flow import psi_GF, psi_Var
+from twolayer.overlaps import Overlaps
+from twolayer.task import Task
+
+#: A term below this is called small.
+SMALL = 0.1
+#: Beyond so many students the size of a term no longer depends on their number.
+_MANY = 48
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The size of each term at a point, and what follows.
+
+    Attributes
+    ----------
+    fluctuations : float
+        √(γ/(pd)), the order of SGD's distance from the ODE (theorem 1).
+    variance : float
+        (γ/p)‖Ψ^Var‖/‖Ψ^GF‖ at the given overlaps, diagonals compared.
+    finite_p : float
+        1/√p, the order of the mean field's error (theorem 2).
+    finite_d : float
+        1/√d, the bound on the error of its high-dimensional limit (theorem 3).
+    plateau : float
+        Excess risk that label noise leaves at late times, to first order in γΔ/p:
+        (γΔ/4p) times the mean of E[σ'(λ*)²] over the targets.
+    regime : str
+        The regime's name.
+    description : str
+        The smallest description whose neglected terms are all below `SMALL`, as a call.
+    """
+
+    fluctuations: float
+    variance: float
+    finite_p: float
+    finite_d: float
+    plateau: float
+    regime: str
+    description: str
+
+
+def scales(
+    d: int,
+    p: int,
+    learning_rate: float,
+    noise: float = 0.0,
+    *,
+    k: int = 2,
+    activation: str = "erf",
+    overlaps: Overlaps | None = None,
+) -> Scales:
+    """The size of each term at a point, the regime's name, and which description to use.
+
+    Parameters
+    ----------
+    d, p : int
+        Dimension of the data and number of students.
+    learning_rate : float
+        γ.
+    noise : float
+        Δ.
+    k : int
+        Number of targets, if no overlaps are given; any p >= 1 will do.
+    activation : str
+    overlaps : Overlaps, optional
+        Where to compare Ψ^Var with Ψ^GF; by default half way: unit norms, each student
+        at cosine 1/2 with one target and otherwise independent.
+
+    Returns
+    -------
+    Scales
+        Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used.
+
+    References
+    ----------
+    arXiv:2302.05882, section 2 and theorems 1 to 3; the plateau is derived on the page
+    "High dimension" of the book and agrees with Goldt et al., NeurIPS 2019.
+
+    Examples
+    --------
+    >>> scales(d=1000, p=4, learning_rate=4.0).regime
+    'high-dimensional'
+    >>> scales(d=1000, p=4, learning_rate=0.01).regime
+    'gradient flow'
+    >>> scales(d=5, p=10_000, learning_rate=1.0).regime
+    'mean field, low-dimensional'
+    """
+    d, p, k = integer("d", d, 1), integer("p", p, 1), integer("k", k, 1)
+    learning_rate, noise = positive("learning_rate", learning_rate), non_negative("noise", noise)
+    task = Task(activation, noise=noise)
+    if overlaps is None:
+        overlaps = half_way(min(p, _MANY), k)
+    elif overlaps.p != p:
+        raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
+    force = np.linalg.norm(np.diagonal(psi_GF(task, overlaps)))
+    spread = np.linalg.norm(np.diagonal(psi_Var(task, overlaps)))
+    variance = learning_rate / p * spread / force if force else math.inf
+    fluctuations = math.sqrt(learning_rate / (p * d))
+    gains = np.diagonal(task.activation.gain(overlaps.P))
+    small = (1 / math.sqrt(p) < SMALL, 1 / math.sqrt(d) < SMALL)
+    regime, description = _name(fluctuations, variance, *small, noise > 0)
+    return Scales(
+        fluctuations=fluctuations,
+        variance=float(variance),
+        finite_p=1 / math.sqrt(p),
+        finite_d=1 / math.sqrt(d),
+        plateau=float(learning_rate * noise / (4 * p) * gains.mean()),
+        regime=regime,
+        description=description,
+    )
+
+
+def half_way(p: int, k: int) -> Overlaps:
+    """Unit norms, student i at cosine 1/2 with target i mod k, independent otherwise.
+
+    Parameters
+    ----------
+    p, k : int
+
+    Returns
+    -------
+    Overlaps
+
+    Examples
+    --------
+    >>> half_way(2, 1).Q
+    array([[1.  , 0.25],
+           [0.25, 1.  ]])
+    """
+    M = np.zeros((p, k))
+    M[np.arange(p), np.arange(p) % k] = 0.5
+    return Overlaps(M @ M.T + 0.75 * np.eye(p), M, np.eye(k))
+
+
+def phase(kappa: float, delta: float) -> tuple[str, float]:
+    """The phase of γ = γ₀ d^(−δ), p = p₀ d^κ as d → ∞, and the exponent of its clock.
+
+    Parameters
+    ----------
+    kappa : float
+        >= 0.
+    delta : float
+
+    Returns
+    -------
+    name : str
+        "perfect learning", "plateau", "bad learning" or "no ODE".
+    clock : float
+        A unit of time is d^clock steps; nan where there is no ODE.
+
+    Raises
+    ------
+    InvalidInput
+        If κ < 0 or an exponent is not finite.
+
+    References
+    ----------
+    Veiga et al., NeurIPS 2022 (arXiv:2202.00293).
+
+    Examples
+    --------
+    >>> phase(0.0, 0.5), phase(0.0, -0.25)
+    (('perfect learning', 1.5), ('bad learning', 0.5))
+    """
+    kappa, delta = non_negative("kappa", kappa), real("delta", delta)
+    total = kappa + delta
+    if total > 0:
+        return "perfect learning", 1 + total
+    if total == 0:
+        return "plateau", 1.0
+    if -delta < (kappa + 1) / 2:
+        return "bad learning", 1 + 2 * total
+    return "no ODE", math.nan
+
+
+def _name(
+    fluctuations: float, variance: float, many: bool, far: bool, noisy: bool
+) -> tuple[str, str]:
+    if fluctuations > SMALL:
+        return "no ODE: SGD fluctuates", "simulate(...)"
+    if variance > SMALL:
+        name = "high-dimensional" if variance < 1 / SMALL else "dominated by the variance"
+        return name, 'solve(..., terms="full")'
+    if many and far:
+        return "mean field, high-dimensional", "solve_mean_field(..., d=math.inf)"
+    if many:
+        return "mean field, low-dimensional", "solve_mean_field(..., d=d)"
+    if noisy:
+        return "gradient flow, then a plateau", 'solve(..., terms="gradient-flow+noise")'
+    return "gradient flow", 'solve(..., terms="gradient-flow")'
