@@ -75,6 +75,8 @@ def make_field(
     -------
     Field
     """
+    if nodes > _MAX_NODES:
+        raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
     if activation.name == "square":
         return SquareField(L, weight, outside, self_term)
     if activation.name == "erf" and _pairs_are_cheaper(len(weight), len(L), outside, nodes):
@@ -139,8 +141,8 @@ class GridField:
     ) -> None:
         k, p = len(L), len(weight)
         size = p * nodes**k * (nodes if 0 < outside < math.inf else 1)
-        if size > _MAX_GRID or nodes > _MAX_NODES:
-            allowed = f"at most {_MAX_NODES}, with p·nodes^k (nodes^(k+1) at finite d) below 3e8"
+        if size > _MAX_GRID:
+            allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
             raise InvalidInput("nodes", f"{nodes} for k = {k}, p = {p}", allowed)
         self.activation, self.weight, self.self_term = activation, weight, self_term
         x, wx = gauss_hermite(nodes)
