@@ -1,7 +1,7 @@
 r"""Particles: the mean field's state, one neuron or one quadrature node each.
 
 A neuron is known by its overlaps m with the k targets and by q, the squared norm (over
-d) of its part outside their span.  Builds on `overlaps`.
+d) of its part outside their span.  Builds on `overlaps` and `rules`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import roots_genlaguerre
 
 from twolayer.errors import InvalidInput, array, integer, shown
 from twolayer.overlaps import TOLERANCE, Weights, symmetric
+from twolayer.rules import gauss_hermite, radius
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +143,9 @@ class Particles:
         L = cholesky(P)
         k = len(L)
         d, order = integer("d", d, k), integer("order", order, 1)
-        x, wx = np.polynomial.hermite_e.hermegauss(order)
-        if d > k:
-            s, ws = roots_genlaguerre(order, (d - k) / 2 - 1)
-        else:
-            s, ws = np.zeros(1), np.ones(1)
-        nodes = np.array(list(product(*[x] * k, 2 * s / d)))
+        x, wx = gauss_hermite(order)
+        rho, ws = radius(d - k, order) if d > k else (np.zeros(1), np.ones(1))
+        nodes = np.array(list(product(*[x] * k, rho**2 / d)))
         weight = np.prod(list(product(*[wx] * k, ws)), axis=1)
         return cls(nodes[:, :k] @ L.T / np.sqrt(d), nodes[:, k], weight / weight.sum(), False)
 
