@@ -1,7 +1,7 @@
 r"""Which description fits a point (d, p, γ, Δ): the size of each term, and the regime's name.
 
 Four small numbers decide (arXiv:2302.05882, section 2): √(γ/(pd)), the fluctuations
-around the ODE; (γ/p)‖Ψ^Var‖/‖Ψ^GF‖, what the variance adds to gradient flow; 1/√p, the
+around the ODE; (γ/p)‖Ψ^Var‖ against the drift Ψ^GF, Ψ^M of gradient flow; 1/√p, the
 error of the mean field; and 1/√d, that of its high-dimensional limit.  Builds on `flow`.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twolayer.errors import InvalidInput, integer, non_negative, positive, real
-from twolayer.flow import psi_GF, psi_Var
+from twolayer.flow import psi_GF, psi_M, psi_Var
 from twolayer.overlaps import Overlaps
 from twolayer.task import Task
 
@@ -32,7 +32,8 @@ class Scales:
     fluctuations : float
         √(γ/(pd)), the order of SGD's distance from the ODE (theorem 1).
     variance : float
-        (γ/p)‖Ψ^Var‖/‖Ψ^GF‖ at the given overlaps, diagonals compared.
+        (γ/p)‖Ψ^Var‖ over the norm of dΩ/dt under gradient flow (Ψ^GF and twice Ψ^M), at the
+        given overlaps; Frobenius norms.
     finite_p : float
         1/√p, the order of the mean field's error (theorem 2).
     finite_d : float
@@ -113,18 +114,21 @@ def scales(
         overlaps = half_way(min(p, _MANY), k)
     elif overlaps.p != p:
         raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
-    force = np.linalg.norm(np.diagonal(psi_GF(task, overlaps)))
-    spread = np.linalg.norm(np.diagonal(psi_Var(task, overlaps)))
-    variance = learning_rate / p * spread / force if force else math.inf
+    # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
+    drift = math.hypot(
+        np.linalg.norm(psi_GF(task, overlaps)), math.sqrt(2) * np.linalg.norm(psi_M(task, overlaps))
+    )
+    spread = np.linalg.norm(psi_Var(task, overlaps))
+    variance = learning_rate / p * spread / drift if drift else math.inf
     fluctuations = math.sqrt(learning_rate / (p * d))
     gains = np.diagonal(task.activation.gain(overlaps.P))
-    small = (1 / math.sqrt(p) < SMALL, 1 / math.sqrt(d) < SMALL)
-    regime, description = _name(fluctuations, variance, *small, noise > 0)
+    finite_p, finite_d = 1 / math.sqrt(p), 1 / math.sqrt(d)
+    regime, description = describe(fluctuations, variance, finite_p, finite_d, noise > 0)
     return Scales(
         fluctuations=fluctuations,
         variance=float(variance),
-        finite_p=1 / math.sqrt(p),
-        finite_d=1 / math.sqrt(d),
+        finite_p=finite_p,
+        finite_d=finite_d,
         plateau=float(learning_rate * noise / (4 * p) * gains.mean()),
         regime=regime,
         description=description,
@@ -194,9 +198,27 @@ def phase(kappa: float, delta: float) -> tuple[str, float]:
     return "no ODE", math.nan
 
 
-def _name(
-    fluctuations: float, variance: float, many: bool, far: bool, noisy: bool
+def describe(
+    fluctuations: float, variance: float, finite_p: float, finite_d: float, noisy: bool
 ) -> tuple[str, str]:
+    """Name and description that follow from the sizes of the terms; see `Scales`.
+
+    Parameters
+    ----------
+    fluctuations, variance, finite_p, finite_d : float
+    noisy : bool
+        Whether there is label noise.
+
+    Returns
+    -------
+    regime, description : str
+
+    Examples
+    --------
+    >>> describe(0.01, 0.001, 0.05, 0.4, False)
+    ('mean field, low-dimensional', 'solve_mean_field(..., d=d)')
+    """
+    many, far = finite_p < SMALL, finite_d < SMALL
     if fluctuations > SMALL:
         return "no ODE: SGD fluctuates", "simulate(...)"
     if variance > SMALL:
