@@ -223,7 +223,7 @@ def claims_table(folder: Path) -> str:
     lines = []
     for number, text in CLAIMS.items():
         rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
-        lines += [f"### {number}. {text}", ""]
+        lines += [f"## {number}. {text}", ""]
         if not rows:
             lines += ["No figure made so far measures this.", ""]
             continue
