@@ -9,11 +9,25 @@ from scipy.stats import t as student_t
 
 import twolayer as tl
 from twolayer import flow
-from twolayer.fields import SELF_TERMS, make_field
+from twolayer.fields import SELF_TERMS, GridField, SquareField, make_field
 from twolayer.overlaps import assemble
+from twolayer.pairs import PairField
+from twolayer.paper import risk_with_index_slip
 from twolayer.task import excess_risk_of
 
 NAMES = ["erf", "square"]
+#: Every way to compute a field: activation and form.
+FORMS = ["erf by pairs", "erf on a grid", "square"]
+
+
+def field_of(form, L, weight, outside, self_term, nodes):
+    """The field in this form, whatever `make_field` would choose."""
+    if form == "erf by pairs":
+        return PairField(L, weight, outside, self_term, nodes)
+    if form == "erf on a grid":
+        erf = tl.activations.get("erf")
+        return GridField(erf, L, weight, outside, self_term, nodes)
+    return SquareField(L, weight, outside, self_term)
 
 
 def state(p, k, seed, d=6):
@@ -36,34 +50,36 @@ def averaged(name, alpha, q, P, L, Xi):
     return d_alpha, dq, risks
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("k", [1, 2])
-def test_at_infinite_d_it_is_the_flow_with_orthogonal_particles(name, k):
+def test_at_infinite_d_it_is_the_flow_with_orthogonal_particles(form, k):
     alpha, q, P, L = state(4, k, seed=k)
-    d_alpha, dq, risk = averaged(name, alpha, q, P, L, np.eye(4)[None])
-    field = make_field(tl.activations.get(name), L, np.full(4, 0.25), math.inf, "exact", 48)
+    d_alpha, dq, risk = averaged(form.split()[0], alpha, q, P, L, np.eye(4)[None])
+    field = field_of(form, L, np.full(4, 0.25), math.inf, "exact", 48)
     ours = field.drift(alpha, q)
     np.testing.assert_allclose(ours[0], d_alpha[0], atol=1e-8)
     np.testing.assert_allclose(ours[1], dq[0], atol=1e-8)
     assert field.excess_risk(alpha, q) == pytest.approx(risk[0], abs=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_with_one_dimension_outside_it_averages_over_signs(name):
+@pytest.mark.parametrize("form", FORMS)
+def test_with_one_dimension_outside_it_averages_over_signs(form):
     """d − k = 1: Ξ_ij = ±1, and all sign patterns can be summed exactly."""
     p, k = 3, 2
     alpha, q, P, L = state(p, k, seed=3, d=4)
     signs = np.array([[1, a, b] for a in (-1, 1) for b in (-1, 1)])
-    d_alpha, dq, risk = averaged(name, alpha, q, P, L, signs[:, :, None] * signs[:, None, :])
-    field = make_field(tl.activations.get(name), L, np.full(p, 1 / p), 1, "exact", 48)
+    d_alpha, dq, risk = averaged(
+        form.split()[0], alpha, q, P, L, signs[:, :, None] * signs[:, None, :]
+    )
+    field = field_of(form, L, np.full(p, 1 / p), 1, "exact", 48)
     ours = field.drift(alpha, q)
     np.testing.assert_allclose(ours[0], d_alpha.mean(0), atol=1e-8)
     np.testing.assert_allclose(ours[1], dq.mean(0), atol=1e-8)
     assert field.excess_risk(alpha, q) == pytest.approx(risk.mean(), abs=1e-8)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_at_finite_d_it_averages_over_directions(name):
+@pytest.mark.parametrize("form", FORMS)
+def test_at_finite_d_it_averages_over_directions(form):
     """Against 20 000 draws of Ξ at d − k = 3.
 
     z-tests of all drifts and the risk, Bonferroni: total false-alarm rate 1e-5.
@@ -72,8 +88,8 @@ def test_at_finite_d_it_averages_over_directions(name):
     alpha, q, P, L = state(p, k, seed=5)
     g = np.random.default_rng(0).standard_normal((draws, p, outside))
     g /= np.linalg.norm(g, axis=-1, keepdims=True)
-    d_alpha, dq, risk = averaged(name, alpha, q, P, L, g @ g.swapaxes(-1, -2))
-    field = make_field(tl.activations.get(name), L, np.full(p, 1 / p), outside, "exact", 24)
+    d_alpha, dq, risk = averaged(form.split()[0], alpha, q, P, L, g @ g.swapaxes(-1, -2))
+    field = field_of(form, L, np.full(p, 1 / p), outside, "exact", 24)
     ours = np.concatenate(
         [*(x.ravel() for x in field.drift(alpha, q)), [field.excess_risk(alpha, q)]]
     )
@@ -85,18 +101,36 @@ def test_at_finite_d_it_averages_over_directions(name):
 
 @pytest.mark.parametrize("outside", [1, 2, 3, 20, math.inf])
 @pytest.mark.parametrize("self_term", SELF_TERMS)
-def test_the_quadrature_has_converged(outside, self_term):
-    """Half as many nodes again change drifts and risk by less than 2e-7."""
+@pytest.mark.parametrize(("form", "within"), [("erf on a grid", 2e-7), ("erf by pairs", 1e-12)])
+def test_the_quadrature_has_converged(outside, self_term, form, within):
+    """Half as many nodes again change drifts and risk by next to nothing."""
     alpha, q, _, L = state(5, 2, seed=1)
-    fields = [
-        make_field(tl.activations.get("erf"), L, np.full(5, 0.2), outside, self_term, nodes)
-        for nodes in (28, 42)
-    ]
+    fields = [field_of(form, L, np.full(5, 0.2), outside, self_term, nodes) for nodes in (28, 42)]
     (a, b), (c, d) = (field.drift(alpha, q) for field in fields)
-    np.testing.assert_allclose(a, c, atol=2e-7)
-    np.testing.assert_allclose(b, d, atol=2e-7)
+    np.testing.assert_allclose(a, c, atol=within)
+    np.testing.assert_allclose(b, d, atol=within)
     risks = [field.excess_risk(alpha, q) for field in fields]
-    assert risks[0] == pytest.approx(risks[1], abs=2e-7)
+    assert risks[0] == pytest.approx(risks[1], abs=within)
+
+
+@pytest.mark.parametrize("outside", [1, 3, 995, math.inf])
+@pytest.mark.parametrize("self_term", SELF_TERMS)
+def test_pairs_and_grid_agree(outside, self_term):
+    """Weights that differ, a general P, and any number of dimensions outside."""
+    alpha, q, _, L = state(6, 2, seed=4)
+    weight = np.arange(1.0, 7.0) / 21
+    pairs = field_of("erf by pairs", L, weight, outside, self_term, 24)
+    grid = field_of("erf on a grid", L, weight, outside, self_term, 60)
+    for a, b in zip(pairs.drift(alpha, q), grid.drift(alpha, q), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+    assert pairs.excess_risk(alpha, q) == pytest.approx(grid.excess_risk(alpha, q), abs=1e-9)
+
+
+def test_the_cheaper_form_is_chosen():
+    erf, L = tl.activations.get("erf"), np.eye(1)
+    few, many = (make_field(erf, L, np.full(p, 1 / p), 3, "exact", 8) for p in (50, 5000))
+    assert isinstance(few, PairField)
+    assert isinstance(many, GridField)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,18 +161,6 @@ def test_large_d_meets_infinite_d(name):
     assert near / far == pytest.approx(10, rel=0.1)
 
 
-def with_printed_slip(mf):
-    """The risk of square with the index slip of the published numerics in tr(Q̄²).
-
-    2 Σ_j (MMᵀ)_jj q_j is computed there as 2 Σ_j Σ_l (MMᵀ)_jl q_j (P = I).
-    """
-    p = mf.M.shape[1]
-    gram = np.einsum("tir,tjr->tij", mf.M, mf.M)
-    right = np.einsum("tjj,tj->t", gram, mf.q)
-    printed = np.einsum("tjl,tj->t", gram, mf.q)
-    return mf.excess_risk + 2 * (printed - right) / p**2
-
-
 @pytest.mark.parametrize(
     ("figure", "k", "d_start", "d", "p", "printed"),
     [
@@ -158,7 +180,7 @@ def test_printed_square_curves(figure, k, d_start, d, p, printed):
     mf = tl.solve_mean_field(
         tl.Task("square"), tl.Particles.from_weights(w), np.eye(k), d=d, t_eval=t
     )
-    np.testing.assert_allclose(with_printed_slip(mf), [printed[x] for x in t], rtol=1e-2)
+    np.testing.assert_allclose(risk_with_index_slip(mf), [printed[x] for x in t], rtol=1e-2)
 
 
 def test_printed_erf_curve_and_its_correction():
@@ -181,6 +203,11 @@ def test_printed_erf_curve_and_its_correction():
 
     np.testing.assert_allclose(risk("independent", [1, 100]), [0.04199, 0.0009816], rtol=2e-3)
     assert risk("exact", [910])[0] == pytest.approx(2.0e-5, rel=0.1)
+
+
+def test_quadrature_works_in_high_dimension():
+    particles = tl.Particles.quadrature(np.eye(2), d=10**6, order=4)
+    assert particles.weight @ particles.q == pytest.approx(1, abs=1e-5)
 
 
 def test_quadrature_of_gaussian_weights_has_their_moments():

@@ -378,3 +378,24 @@ def test_importing_the_package_does_not_import_numba():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_norms_alone_are_those_of_the_overlaps(tmp_path):
+    """`record="norms"` changes nothing but what is kept; and it is saved and loaded."""
+    task, start = tl.Task("erf"), tl.Weights.gaussian(p=5, k=2, d=6, seed=0)
+    arguments = {"learning_rate": 0.5, "t_eval": [0.0, 1.0, 7.0], "runs": 2, "seed": 3}
+    full = tl.simulate(task, start, **arguments)
+    norms = tl.simulate(task, start, record="norms", checkpoint=tmp_path / "kept", **arguments)
+    np.testing.assert_array_equal(norms.Q, np.diagonal(full.Q, axis1=-2, axis2=-1))
+    np.testing.assert_array_equal(norms.M, full.M)
+    np.testing.assert_array_equal(norms.excess_risk, full.excess_risk)
+    back = tl.Trajectory.load(norms.save(tmp_path / "norms.nc"))
+    np.testing.assert_array_equal(back.Q, norms.Q)
+    again = tl.simulate(task, start, record="norms", checkpoint=tmp_path / "kept", **arguments)
+    np.testing.assert_array_equal(again.Q, norms.Q)
+    with pytest.raises(tl.InvalidInput, match="record"):
+        norms.overlaps()
+    with pytest.raises(tl.InvalidInput, match="record"):
+        tl.simulate(task, start, checkpoint=tmp_path / "kept", **arguments)
+    with pytest.raises(tl.InvalidInput, match=r"^record: .*'overlaps', 'norms'"):
+        tl.simulate(task, start, record="all", **arguments)

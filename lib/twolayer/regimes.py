@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, integer, non_negative, positive, real
+from twolayer.errors import InvalidInput, integer, non_negative, positive, real, shown
 from twolayer.flow import psi_GF, psi_M, psi_Var
 from twolayer.overlaps import Overlaps
 from twolayer.task import Task
@@ -39,7 +39,7 @@ class Scales:
     finite_d : float
         1/√d, the bound on the error of its high-dimensional limit (theorem 3).
     plateau : float
-        Excess risk that label noise leaves at late times, to first order in γΔ/p:
+        Excess risk that label noise leaves at late times, to first order in γ/p and in Δ:
         (γΔ/4p) times the mean of E[σ'(λ*)²] over the targets.
     regime : str
         The regime's name.
@@ -112,6 +112,8 @@ def scales(
     task = Task(activation, noise=noise)
     if overlaps is None:
         overlaps = half_way(min(p, _MANY), k)
+    elif not isinstance(overlaps, Overlaps):
+        raise InvalidInput("overlaps", shown(overlaps), "twolayer.Overlaps")
     elif overlaps.p != p:
         raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
     # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
