@@ -258,7 +258,8 @@ def make(
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
         tqdm(total=len(stale), desc=f"figures ({profile})", unit="figure") as bar,
     ):
-        futures = [pool.submit(_make_one, root, figure, profile) for figure in stale]
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        futures = [pool.submit(_make_one, root, figure, profile, threads) for figure in stale]
         try:
             for future in as_completed(futures):
                 bar.set_postfix_str(future.result())
@@ -269,10 +270,13 @@ def make(
     return [figure.id for figure in stale]
 
 
-def _make_one(root: Path, figure: Figure, profile: str) -> str:
+def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     """Run one template in a folder of its own, then move everything into place."""
     import papermill
 
+    # Two kernels whose linear algebra wants all cores would wait for each other.
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
     made = stamp(root, figure, profile)
     folder = output_folder(root)
     notebook = f"{figure.id}.ipynb"
