@@ -126,8 +126,8 @@ def test_the_printed_curves(figure):
     p, k = {"2-right": (10, 5), "4": (8, 4)}[figure]
     ov = tl.Weights.in_target_span(p=p, k=k, d=50, seed=0).overlaps()
     values = printed_values(figure)
-    for noise in sorted({v.noise for v in values}):
-        curve = [v for v in values if v.noise == noise]
+    for noise in sorted({v.curve for v in values}):
+        curve = [v for v in values if v.curve == noise]
         sol = tl.solve(
             tl.Task("erf", noise=noise),
             ov,
