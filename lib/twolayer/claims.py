@@ -78,7 +78,7 @@ class Measurement:
 
     @property
     def verdict(self) -> str:
-        """What follows from value ± 2 errors: "yes", "no", or "consistent".
+        """The word that follows from value ± 2 errors, "yes", "no" or "consistent".
 
         "yes" if that interval lies within [low, high], "no" if it lies outside, and
         "consistent" if it reaches from one into the other.
