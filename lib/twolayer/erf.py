@@ -7,21 +7,16 @@ are the arcsine law under such a tilt.  What each function means is said in `act
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
-
 import numpy as np
 from scipy.special import erf
+
+from twolayer.threads import COMPILED, spread
 
 Array = np.ndarray
 
 #: Elements in flight when the four-point function is summed over pairs of units:
 #: small enough for the cache, large enough to hide the cost of a NumPy call.
 _CHUNK = 60_000
-#: Arcsines from which on the pairs are spread over the cores.
-_THREADED = 2_000_000
-_COMPILED = find_spec("numba") is not None
 
 
 def diagonal(C: Array) -> Array:
@@ -100,7 +95,7 @@ def variance(Omega: Array, c: Array, p: int) -> Array:
     lead, n = Omega.shape[:-2], len(c)
     states = np.ascontiguousarray(Omega.reshape(-1, n, n))
     first, second = np.triu_indices(p)
-    total = (compiled_arcsines if _COMPILED else plain_arcsines)(states, c, first, second)
+    total = (compiled_arcsines if COMPILED else plain_arcsines)(states, c, first, second)
     out = np.empty((len(states), p, p))
     out[:, first, second] = out[:, second, first] = total
     return (2 / np.pi) * out.reshape(*lead, p, p) * gain(Omega[..., :p, :p])
@@ -110,20 +105,11 @@ def compiled_arcsines(states: Array, c: Array, first: Array, second: Array) -> A
     """`plain_arcsines` by the compiled kernel, on all cores if there is enough to do."""
     from twolayer import kernels
 
-    total = np.empty((len(states), first.size))
-    work = total.size * len(c) ** 2 // 2
-    parts = (os.cpu_count() or 1) if work > _THREADED else 1
-    pairs = [np.arange(part, first.size, parts) for part in range(parts)]
+    def rows(start: int, stop: int) -> Array:
+        return kernels.tilted_arcsines(states, c, first[start:stop], second[start:stop]).T
 
-    def run(which: Array) -> None:
-        total[:, which] = kernels.tilted_arcsines(states, c, first[which], second[which])
-
-    if parts == 1:
-        run(pairs[0])
-    else:
-        with ThreadPoolExecutor(parts) as pool:
-            list(pool.map(run, pairs))
-    return total
+    work = len(states) * first.size * len(c) ** 2 / 2
+    return np.concatenate(spread(rows, first.size, work)).T
 
 
 def plain_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:
