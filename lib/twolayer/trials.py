@@ -23,15 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import chain
+from twolayer import chain, checkpoint
 from twolayer.ode import solve
 from twolayer.overlaps import Weights
 from twolayer.sgd import simulate
+from twolayer.storage import read_netcdf
 from twolayer.task import Task
 from twolayer.trajectory import Trajectory
 
-#: Steps of each run that is killed, a second or so if a checkpoint is written every millisecond.
-_STEPS = 6_000
+#: Steps of each run that is killed, a second or so.
+_STEPS = 150_000
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def with_threads(threads: int) -> dict[str, Trajectory]:
 def _threaded(folder: str) -> None:
     task, start = Task("erf", noise=1e-2), Weights.gaussian(p=200, k=2, d=400, seed=1)
     common: dict[str, Any] = {"learning_rate": 0.5, "progress": False}
-    run = simulate(task, start, t_eval=np.linspace(0, 0.05, 6), seed=2, **common)
+    run = simulate(task, start, t_eval=np.linspace(0, 0.02, 6), seed=2, **common)
     small = Weights.gaussian(p=30, k=4, d=60, seed=1).overlaps()
     ode = solve(task, small, t_eval=[1.0, 10.0], terms="gradient-flow+noise", **common)
     run.save(Path(folder) / "sgd.nc")
@@ -208,17 +209,15 @@ def _long_run(folder: str | None) -> Trajectory:
 
 
 def _hurried(folder: str) -> None:
-    """The long run in a process of its own, which does little else than saving."""
-    chain._BREATH, chain._SAVE_EVERY = 2e-4, 0.0
+    """The long run in a process of its own, which saves a hundred times a second."""
+    chain._BREATH, chain._SAVE_EVERY = 1e-3, 1e-2
     _long_run(folder)
 
 
 def _held(folder: Path) -> float:
     """The fraction of all steps that the checkpoints hold."""
-    from twolayer.storage import read_netcdf
-
     done = 0.0
     for file in folder.glob("run-*.nc"):
-        data = read_netcdf(file, "twolayer checkpoint 2")
-        done += int(data.attrs["block"]) * 16
+        attributes = read_netcdf(file, checkpoint._FORMAT).attrs
+        done += int(attributes["block"]) * json.loads(attributes["fingerprint"])["block"]
     return done / (2 * _STEPS)
