@@ -25,7 +25,11 @@ def test_make_then_nothing_to_do(clone):
     assert json.loads((clone / "book/figures/tiny.json").read_text()) == {"product": "2"}
     assert figures.make(clone) == []
     assert figures.make(clone, force=True) == ["tiny"]
-    assert sorted(f.name for f in (clone / "book/figures").iterdir()) == ["tiny.ipynb", "tiny.json"]
+    assert sorted(f.name for f in (clone / "book/figures").iterdir()) == [
+        ".lock",
+        "tiny.ipynb",
+        "tiny.json",
+    ]
 
 
 def test_what_makes_a_figure_stale(clone, monkeypatch):
@@ -74,7 +78,7 @@ def test_a_failing_notebook_is_named_with_cell_and_error(clone):
     for part in ("tiny.ipynb", "code cell", "ZeroDivisionError", "a / (b - b)"):
         assert part in message
     assert executed(clone) == before
-    assert not list((clone / "book/figures").glob(".tiny*"))
+    assert not list((clone / "book/figures").glob(".partial*"))
 
 
 def test_a_kernel_that_dies_is_named_too(clone):

@@ -7,25 +7,24 @@ change it.  Builds on `plan` and `kernels`.
 
 from __future__ import annotations
 
-import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from twolayer import checkpoint as checkpoints
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import assemble
 from twolayer.plan import Plan
-from twolayer.storage import read_netcdf, write_netcdf
 from twolayer.task import excess_risk_of
 
 #: Seconds of uninterrupted compiled work, so that Ctrl-C and the progress bar stay prompt.
 _BREATH = 0.2
 #: Seconds between two checkpoints of a run.
 _SAVE_EVERY = 20.0
-_FORMAT = "twolayer checkpoint 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ def run(
     """
     from twolayer import kernels
 
-    file = None if checkpoint is None else checkpoint_file(checkpoint, number)
+    file = None if checkpoint is None else checkpoints.file_of(checkpoint, number)
     state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
     X = np.empty((plan.block, plan.students.shape[1]))
     C = np.empty((plan.block, len(plan.students)))
@@ -120,7 +119,8 @@ def run(
                 saved = time.monotonic()
     except KeyboardInterrupt:
         outcome = replace(outcome, interrupted=True)
-    if file is not None and not outcome.interrupted:
+    # Where it was interrupted or blew up, the random stream is ahead of the state.
+    if file is not None and outcome.count == plan.steps.size:
         _save(plan, file, state, outcome)
     return outcome
 
@@ -156,54 +156,68 @@ def _record_inside(
     return outcome
 
 
-# --- checkpoints: one NetCDF file a run, plain arrays and JSON -------------------------
+# --- to and from a checkpoint -----------------------------------------------------------
 
 
-def checkpoint_file(folder: str, number: int) -> Path:
-    """The file of a run in a checkpoint folder."""
-    return Path(folder) / f"run-{number:05d}.nc"
+def check(plan: Plan, number: int, folder: str) -> None:
+    """Look at the checkpoint of a run, if there is one, before any work.
+
+    Raises
+    ------
+    InvalidInput
+        If it is of other parameters or another version.
+    """
+    _resume(plan, number, checkpoints.file_of(folder, number))
+
+
+def bytes_needed(plan: Plan, runs: int) -> int:
+    """What the checkpoints of so many runs take on the disk, about, while one is replaced."""
+    p, k = len(plan.students), len(plan.targets)
+    recorded = plan.steps.size * (p * (p if plan.record == "overlaps" else 1) + p * k + 1)
+    one = 8 * (plan.students.size + recorded) + 10_000
+    return one * (runs + 1)
 
 
 def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
-    import xarray
-
     n = outcome.count
-    variables = {
-        "students": (("neuron", "coordinate"), state.students),
-        "Q": (("time", "neuron", "neuron_2")[: outcome.Q.ndim], outcome.Q[:n]),
-        "M": (("time", "neuron", "target"), outcome.M[:n]),
-        "excess_risk": (("time",), outcome.excess_risk[:n]),
+    arrays = {
+        "students": state.students,
+        "Q": outcome.Q[:n],
+        "M": outcome.M[:n],
+        "excess_risk": outcome.excess_risk[:n],
     }
-    attributes = {
-        "format": _FORMAT,
-        "fingerprint": json.dumps(plan.fingerprint, sort_keys=True),
-        "block": str(state.block),
-        "random_state": json.dumps(state.rng.bit_generator.state, default=np.ndarray.tolist),
-    }
-    write_netcdf(xarray.Dataset(variables, attrs=attributes), file)
+    random_state = state.rng.bit_generator.state
+    try:
+        checkpoints.save(
+            file, plan.fingerprint, checkpoints.Checkpoint(state.block, random_state, arrays)
+        )
+    except OSError as error:  # a disk that has filled up must not cost the run itself
+        warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
 
 
 def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
     state, outcome = _begin(plan, number)
-    if not file.exists():
+    shapes = {
+        "students": plan.students.shape,
+        "Q": (None, *outcome.Q.shape[1:]),
+        "M": (None, *outcome.M.shape[1:]),
+        "excess_risk": (None,),
+    }
+    saved = checkpoints.load(file, plan.fingerprint, shapes)
+    if saved is None:
         return state, outcome
-    data = read_netcdf(file, _FORMAT, argument="checkpoint")
-    have = json.loads(data.attrs["fingerprint"])
-    if have != plan.fingerprint:
-        different = sorted(
-            name
-            for name in have.keys() | plan.fingerprint.keys()
-            if have.get(name) != plan.fingerprint.get(name)
-        )
-        kept = ", ".join(f"{name}={have.get(name)!r}" for name in different)
-        asked = ", ".join(f"{name}={plan.fingerprint.get(name)!r}" for name in different)
-        raise InvalidInput(
-            "checkpoint", f"{file} of a run with {kept}", f"of a run with {asked}, or another path"
-        )
-    n = data.sizes["time"]
-    outcome.Q[:n], outcome.M[:n] = data["Q"].values, data["M"].values
-    outcome.excess_risk[:n] = data["excess_risk"].values
-    state.students[:] = data["students"].values
-    state.block = int(data.attrs["block"])
-    state.rng.bit_generator.state = json.loads(data.attrs["random_state"])
+    n = len(saved.arrays["excess_risk"])
+    at = saved.block * plan.block
+    try:
+        fits = n <= plan.steps.size and saved.block >= 0
+        if not (fits and (n == plan.steps.size or at <= plan.steps[n])):
+            raise ValueError("recorded times and blocks that go together")
+        state.rng.bit_generator.state = saved.random_state
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        checkpoints.set_aside(file, InvalidInput("checkpoint", str(file), f"whole ({error})"))
+        return _begin(plan, number)
+    outcome.Q[:n], outcome.M[:n] = saved.arrays["Q"], saved.arrays["M"]
+    outcome.excess_risk[:n] = saved.arrays["excess_risk"]
+    state.students[:] = saved.arrays["students"]
+    state.block = saved.block
     return state, replace(outcome, count=n)

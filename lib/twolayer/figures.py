@@ -8,8 +8,11 @@ the executed notebook.  The book's build calls `make`; by hand::
 
     python -m twolayer.figures --list
     python -m twolayer.figures 2-right --profile paper --jobs 2
+    python -m twolayer.figures --profile paper --dask tcp://scheduler:8786
 
-This module is about files and processes; it builds on `errors` alone.
+Builds are safe from each other and from being killed: one at a time writes, a figure
+appears whole, and what a killed build left is swept away by the next, which makes only
+what is missing.  Builds on `catalogue`, `storage` and `lock`.
 """
 
 from __future__ import annotations
@@ -22,137 +25,35 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import Any
 
-from twolayer.errors import InvalidInput, choice, integer
+from twolayer.catalogue import PROFILES, Figure, check_parameters, load, project_root
+from twolayer.cluster import cluster
+from twolayer.errors import InvalidInput, choice, integer, shown
+from twolayer.lock import locked
+from twolayer.storage import as_path, writable_folder
 
-#: Profiles, from the fastest to the paper's own sizes.
-PROFILES = ("quick", "paper")
+__all__ = ["PROFILES", "Figure", "FigureError", "check_parameters", "is_fresh", "load", "make"]
+__all__ += ["output_folder", "project_root", "stamp"]
+
 #: Packages whose version changes what a figure shows.
 _RUNS_ON = ("numpy", "scipy", "numba", "xarray", "matplotlib", "ipykernel")
 _ABSENT = "absent"
+#: Where a notebook runs until it has ended well.
+_PARTIAL = ".partial-"
+#: Bytes that must be free before any notebook runs: the figures take a tenth of it.
+_ROOM = 200_000_000
 
 
 class FigureError(RuntimeError):
     """A notebook that failed; the message names notebook, cell and error."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure: a template and its parameters per profile.
-
-    Attributes
-    ----------
-    id : str
-        As in the paper: "2-left".
-    title : str
-    template : Path
-    parameters : dict
-        Profile → parameters of the template.
-    """
-
-    id: str
-    title: str
-    template: Path
-    parameters: Mapping[str, Mapping[str, Any]]
-
-
-def project_root(start: str | os.PathLike[str] | None = None) -> Path:
-    """The nearest folder at or above `start` that holds ``notebooks/figures.yml``.
-
-    Parameters
-    ----------
-    start : path, optional
-        By default the working directory, then the place of the package itself.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InvalidInput
-        If there is none.
-    """
-    starts = [Path(start)] if start is not None else [Path.cwd(), Path(__file__)]
-    for place in starts:
-        for folder in (place.resolve(), *place.resolve().parents):
-            if (folder / "notebooks" / "figures.yml").is_file():
-                return folder
-    raise InvalidInput(
-        "root", ", ".join(map(str, starts)), "inside a clone that has notebooks/figures.yml"
-    )
-
-
-def load(root: Path) -> dict[str, Figure]:
-    """Read and check ``notebooks/figures.yml``.
-
-    Parameters
-    ----------
-    root : Path
-
-    Returns
-    -------
-    dict
-        Figure id → `Figure`, in the order of the file.
-
-    Raises
-    ------
-    InvalidInput
-        If an entry lacks a template, a profile or a title, names a file outside
-        ``notebooks``, or sets a parameter that its template does not have.
-    """
-    import yaml
-
-    file = root / "notebooks" / "figures.yml"
-    try:
-        entries = yaml.safe_load(file.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        raise InvalidInput("figures.yml", f"a file that is not YAML ({error})", "YAML") from error
-    if not isinstance(entries, dict):
-        raise InvalidInput("figures.yml", type(entries).__name__, "a mapping from figure ids")
-    return {str(name): _figure(root, str(name), entry) for name, entry in entries.items()}
-
-
-def _figure(root: Path, name: str, entry: Any) -> Figure:
-    where = f"figures.yml: {name}"
-    if not name.replace("-", "").isalnum():
-        raise InvalidInput("figures.yml", name, "figure ids of letters, digits and hyphens")
-    wanted = {"title", "template", *PROFILES}
-    if not isinstance(entry, dict) or set(entry) != wanted:
-        got = sorted(map(str, entry)) if isinstance(entry, dict) else type(entry).__name__
-        raise InvalidInput(where, str(got), f"a mapping with exactly {sorted(wanted)}")
-    folder = root / "notebooks"
-    template = (folder / str(entry["template"])).resolve()
-    if template.parent != folder.resolve() or not template.is_file():
-        raise InvalidInput(f"{where}: template", str(entry["template"]), f"a file in {folder}")
-    known = _template_parameters(template)
-    for profile in PROFILES:
-        chosen = entry[profile]
-        if not isinstance(chosen, dict):
-            raise InvalidInput(f"{where}: {profile}", repr(chosen), "a mapping of parameters")
-        check_parameters(f"{where}: {profile}", chosen, known)
-    return Figure(name, str(entry["title"]), template, {p: entry[p] for p in PROFILES})
-
-
-def check_parameters(where: str, chosen: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse parameters that a template does not have (papermill would only log them)."""
-    known = sorted(known)
-    unknown = sorted(set(map(str, chosen)) - set(known))
-    if unknown:
-        raise InvalidInput(where, ", ".join(unknown), "parameters among " + ", ".join(known))
-
-
-def _template_parameters(template: Path) -> list[str]:
-    import papermill
-
-    return list(papermill.inspect_notebook(str(template)))
 
 
 def stamp(root: Path, figure: Figure, profile: str) -> str:
@@ -197,15 +98,37 @@ def output_folder(root: Path) -> Path:
 
 def is_fresh(root: Path, figure: Figure, profile: str) -> bool:
     """Whether the executed notebook of this profile, or of a larger one, is up to date."""
+    return _state(root, figure, profile) == "up to date"
+
+
+def _state(root: Path, figure: Figure, profile: str) -> str:
+    """In a word: "up to date", "stale", or what is not as the notebook left it."""
+    folder, notebook = output_folder(root), f"{figure.id}.ipynb"
     try:
-        text = (output_folder(root) / f"{figure.id}.ipynb").read_text("utf-8")
-        kept = json.loads(text)["metadata"]["twolayer"]
-        made_as, made_stamp, files = kept["profile"], kept["stamp"], kept["files"]
-        whole = all((output_folder(root) / name).is_file() for name in files)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        content = json.loads((folder / notebook).read_text("utf-8"))
+        kept = content["metadata"]["twolayer"]
+        made_as, made_stamp, files = kept["profile"], kept["stamp"], dict(kept["files"])
+        cells = kept["cells"]
+    except OSError:
+        return "stale"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return f"damaged ({notebook})"
     good_enough = PROFILES[PROFILES.index(profile) :]
-    return whole and made_as in good_enough and made_stamp == stamp(root, figure, made_as)
+    if made_as not in good_enough or made_stamp != stamp(root, figure, made_as):
+        return "stale"
+    if cells != _seal(json.dumps(content["cells"], sort_keys=True).encode()):
+        return f"damaged ({notebook})"
+    for name, sealed in files.items():
+        try:
+            if _seal((folder / Path(name).name).read_bytes()) != sealed:
+                return f"damaged ({name})"
+        except OSError:
+            return "stale"
+    return "up to date"
+
+
+def _seal(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def make(
@@ -214,6 +137,7 @@ def make(
     profile: str = "quick",
     jobs: int = 2,
     force: bool = False,
+    executor: Executor | None = None,
 ) -> list[str]:
     """Make every stale figure.
 
@@ -229,6 +153,9 @@ def make(
         Notebooks that run at once.
     force : bool
         Make them even if they are up to date.
+    executor : concurrent.futures.Executor, optional
+        Where to run the notebooks, on machines that see the clone under the same path;
+        `jobs` processes here by default.
 
     Returns
     -------
@@ -238,36 +165,97 @@ def make(
     Raises
     ------
     InvalidInput
-        If an id or a profile is unknown, or ``figures.yml`` is not in order.
+        If an id or a profile is unknown, ``figures.yml`` is not in order, or
+        ``book/figures`` cannot be written or has no room; before any work.
     FigureError
         If a notebook fails.  Figures finished before are kept.
-    """
-    from tqdm.auto import tqdm
 
+    Warns
+    -----
+    RuntimeWarning
+        If a file is not what its notebook wrote; the figure is then made again.
+    """
+    root = as_path("root", root)
     figures = load(root)
     choice("profile", profile, PROFILES)
     jobs = integer("jobs", jobs, 1)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
+    if isinstance(ids, str) or not isinstance(ids, Sequence):
+        raise InvalidInput("ids", shown(ids), "a sequence of figure ids")
     for name in ids:
         choice("figure", name, figures)
-    wanted = [figures[name] for name in (ids or figures)]
-    stale = [f for f in wanted if force or not is_fresh(root, f, profile)]
-    if not stale:
+    wanted = [figures[name] for name in dict.fromkeys(ids or figures)]
+
+    def stale() -> list[Figure]:
+        states = {f.id: "stale" if force else _state(root, f, profile) for f in wanted}
+        for name, state in states.items():
+            if state.startswith("damaged"):
+                message = f"figure {name}: {state} since its notebook wrote it; made again"
+                warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return [f for f in wanted if states[f.id] != "up to date"]
+
+    if not force and all(is_fresh(root, figure, profile) for figure in wanted):
         return []
-    output_folder(root).mkdir(parents=True, exist_ok=True)
+    folder = writable_folder("root", output_folder(root), _ROOM)
+    with locked(folder, waiting=lambda: print(f"waiting for another build in {folder}")):
+        _sweep(folder)
+        chosen = stale()  # once we are alone: the other build may have made them
+        try:
+            _run(root, chosen, profile, jobs, executor)
+        finally:
+            _sweep(folder)
+    return [figure.id for figure in chosen]
+
+
+def _run(
+    root: Path, chosen: Sequence[Figure], profile: str, jobs: int, executor: Executor | None
+) -> None:
+    from tqdm.auto import tqdm
+
+    if not chosen:
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-        tqdm(total=len(stale), desc=f"figures ({profile})", unit="figure") as bar,
+        _processes(jobs) if executor is None else nullcontext(executor) as pool,
+        tqdm(total=len(chosen), desc=f"figures ({profile})", unit="figure") as bar,
     ):
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        futures = [pool.submit(_make_one, root, figure, profile, threads) for figure in stale]
+        futures = [pool.submit(_make_one, root, figure, profile, threads) for figure in chosen]
         try:
             for future in as_completed(futures):
                 bar.set_postfix_str(future.result())
                 bar.update()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            _give_up(futures)
             raise
-    return [figure.id for figure in stale]
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Executor]:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_end_with_parent) as pool:
+        yield pool
+
+
+def _give_up(futures: Sequence[Future[str]]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is killed, and so its notebook's."""
+    parent = parent_process()
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed build has left."""
+    for left in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
@@ -280,7 +268,7 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     made = stamp(root, figure, profile)
     folder = output_folder(root)
     notebook = f"{figure.id}.ipynb"
-    partial = Path(tempfile.mkdtemp(prefix=f".{figure.id}-", dir=folder))
+    partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{figure.id}-", dir=folder))
     try:
         template = figure.template.relative_to(root)
         try:
@@ -301,11 +289,14 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
             raise FigureError(
                 f"figure {figure.id}: {template} did not finish: {type(error).__name__}: {error}"
             ) from None
-        files = sorted(f.name for f in partial.iterdir() if f.name != notebook)
-        node.metadata["twolayer"] = {"profile": profile, "stamp": made, "files": files}
+        written = sorted(f for f in partial.iterdir() if f.name != notebook)
+        files = {f.name: _seal(f.read_bytes()) for f in written}
         del node.metadata["papermill"]  # times and absolute paths of this machine
         for cell in node.cells:
             cell.metadata.pop("papermill", None)
+        cells = _seal(json.dumps(node["cells"], sort_keys=True).encode())
+        kept = {"profile": profile, "stamp": made, "files": files, "cells": cells}
+        node.metadata["twolayer"] = kept
         (partial / notebook).write_text(json.dumps(node, indent=1, ensure_ascii=False), "utf-8")
         for name in (*files, notebook):
             os.replace(partial / name, folder / name)
@@ -324,6 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick", help=" or ".join(PROFILES))
     parser.add_argument("--jobs", type=int, default=2, help="notebooks that run at once")
     parser.add_argument("--force", action="store_true", help="make them even if up to date")
+    parser.add_argument("--dask", metavar="ADDRESS", help="run on the cluster of this scheduler")
     parser.add_argument("--root", help="the clone; by default the one around this folder")
     chosen = parser.parse_args(arguments)
     try:
@@ -331,11 +323,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.list:
             choice("profile", chosen.profile, PROFILES)
             for figure in load(root).values():
-                state = "up to date" if is_fresh(root, figure, chosen.profile) else "stale"
+                state = _state(root, figure, chosen.profile)
                 print(f"{figure.id:10} {state:11} {figure.title}  ({figure.template.name})")
             return 0
-        made = make(root, chosen.ids, chosen.profile, chosen.jobs, chosen.force)
-    except (InvalidInput, FigureError) as error:
+        with cluster(chosen.dask) if chosen.dask else nullcontext() as executor:
+            made = make(root, chosen.ids, chosen.profile, chosen.jobs, chosen.force, executor)
+    except (InvalidInput, FigureError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ METHODS = ("auto", "direct", "projected")
 #: What of Q is recorded.
 RECORDS = ("overlaps", "norms")
 
+#: Packages whose version may change the bits of a run, and our modules that do.
+_SHAPING = ("twolayer", "numpy", "numba")
+_SOURCES = ("chain.py", "kernels.py", "plan.py")
 #: A step count beyond this is not exact in floating point.
 _MAX_STEPS = 2**53
 
@@ -136,7 +141,8 @@ def make_plan(
         "record": record,
         "start": _digest(held),
         "steps": _digest(steps),
-        "version": versions()["twolayer"],
+        "source": _source(),
+        **{f"{name} version": of for name, of in versions().items() if name in _SHAPING},
     }
     plan = Plan(
         task=task,
@@ -192,6 +198,14 @@ def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
     products = width * (4 * p + 2 * k + 2 * block)
     rotation = 2 * p**2 * (p + block) / block
     return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
+
+
+@cache
+def _source() -> str:
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update(resources.files("twolayer").joinpath(name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _digest(array: np.ndarray) -> str:

@@ -18,12 +18,12 @@ import time
 import warnings
 from concurrent.futures import Executor, as_completed
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.chain import Outcome, run
+from twolayer import checkpoint as checkpoints
+from twolayer.chain import Outcome, bytes_needed, check, run
 from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.plan import METHODS, RECORDS, Plan, make_plan
@@ -126,9 +126,21 @@ def simulate(
     choice("record", record, RECORDS)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
-    folder = None if checkpoint is None else _checkpoint_folder(checkpoint)
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record)
+    if checkpoint is None:
+        outcomes = _outcomes(plan, runs, executor, progress, None)
+    else:
+        with checkpoints.opened(checkpoint, bytes_needed(plan, runs)) as folder:
+            for number in range(runs):
+                check(plan, number, folder)
+            outcomes = _outcomes(plan, runs, executor, progress, folder)
+    return _collect(plan, outcomes, method, why, started)
 
+
+def _outcomes(
+    plan: Plan, runs: int, executor: Executor | None, progress: bool, folder: str | None
+) -> list[Outcome]:
+    """Every run, here or wherever the executor takes it; fewer after Ctrl-C."""
     outcomes: list[Outcome] = []
     with Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar:
         try:
@@ -154,7 +166,7 @@ def simulate(
                     raise
         except KeyboardInterrupt:
             outcomes.append(replace(Outcome.empty(plan), interrupted=True))
-    return _collect(plan, outcomes, method, why, started)
+    return outcomes
 
 
 def _collect(
@@ -203,15 +215,3 @@ def _collect(
             stacklevel=3,
         )
     return trajectory
-
-
-def _checkpoint_folder(path: str | os.PathLike[str]) -> str:
-    try:
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except (OSError, TypeError) as error:
-        raise InvalidInput("checkpoint", shown(path), f"a folder to write in ({error})") from error
-    return str(folder)

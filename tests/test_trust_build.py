@@ -1,0 +1,155 @@
+"""Builds that are killed, damaged, or run two at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from conftest import write_notebook
+
+from twolayer import figures
+from twolayer.errors import InvalidInput
+from twolayer.lock import locked
+
+TWO = """\
+first:
+  title: The first
+  template: tiny.ipynb
+  quick: {a: 2}
+  paper: {a: 3, b: 5}
+second:
+  title: The second
+  template: slow.ipynb
+  quick: {a: 5}
+  paper: {a: 3, b: 5}
+"""
+BUILD = [sys.executable, "-m", "twolayer.figures", "--jobs", "2"]
+
+
+@pytest.fixture
+def two(clone):
+    """A clone with two figures, of which the second takes a second longer."""
+    (clone / "notebooks/figures.yml").write_text(TWO)
+    for name, seconds in (("tiny", 0), ("slow", 1)):
+        write_notebook(
+            clone / f"notebooks/{name}.ipynb",
+            "a = 1\nb = 1",
+            f"import time\ntime.sleep({seconds})",
+            f"open('{name}.csv', 'w').write('%d' % (a * b))",
+            "print(a * b)",
+        )
+    return clone
+
+
+def contents(clone):
+    """What a build has made, run times aside."""
+    folder = clone / "book/figures"
+    out = {f.name: f.read_bytes() for f in folder.glob("*.csv")}
+    for file in folder.glob("*.ipynb"):
+        cells = json.loads(file.read_text())["cells"]
+        out[file.name] = [(c["source"], c["outputs"]) for c in cells]
+    return out
+
+
+def processes_in(folder):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd().startswith(str(folder)) and process.status() != "zombie":
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_killed_build_goes_on_where_it_was(two):
+    """SIGKILL at random moments: whole figures are kept, no process and no folder is left."""
+    figures.make(two)
+    whole = contents(two)
+    for file in (two / "book/figures").iterdir():
+        file.unlink()
+    rng = np.random.default_rng(0)
+    killed = 0
+    for moment in rng.uniform(0.5, 7.0, size=4):
+        build = subprocess.Popen(BUILD, cwd=two, stderr=subprocess.DEVNULL)
+        try:
+            build.wait(moment)
+            break
+        except subprocess.TimeoutExpired:
+            build.send_signal(signal.SIGKILL)
+            build.wait()
+            killed += 1
+        deadline = time.monotonic() + 10
+        while (left := processes_in(two)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not left
+    assert killed >= 1
+    again = subprocess.run(BUILD, cwd=two, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert contents(two) == whole
+    assert not list((two / "book/figures").glob(".partial*"))
+    assert figures.make(two) == []
+
+
+def test_two_builds_at_once_make_each_figure_once(two):
+    builds = [
+        subprocess.Popen(BUILD, cwd=two, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [build.communicate(timeout=120) for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], said
+    lines = sorted(out.strip().splitlines()[-1] for out, _ in said)
+    assert lines == ["everything is up to date", "made first, second"] or lines == [
+        "everything is up to date",
+        "made second, first",
+    ]
+
+
+def test_a_damaged_figure_is_named_and_made_again(two, monkeypatch):
+    figures.make(two)
+    with monkeypatch.context() as patched:  # what is up to date needs no writing
+        patched.setattr(figures, "writable_folder", None)
+        assert figures.make(two) == []
+    whole = contents(two)
+    table, notebook = (two / "book/figures" / name for name in ("tiny.csv", "first.ipynb"))
+    text = notebook.read_text()
+    for file, damaged in (
+        (table, "11"),
+        (notebook, text.replace("print(a * b)", "print(b * a)")),
+        (notebook, text[: len(text) // 2]),
+    ):
+        file.write_text(damaged)
+        with pytest.warns(RuntimeWarning, match=rf"first: damaged \({file.name}\)"):
+            assert figures.make(two) == ["first"]
+        assert contents(two) == whole
+
+
+def test_no_room_is_said_before_any_notebook_runs(two, monkeypatch):
+    monkeypatch.setattr(figures, "_ROOM", 10**18)
+    monkeypatch.setattr(figures, "_run", None)
+    with pytest.raises(InvalidInput, match="MB free; it must be a folder on a disk with"):
+        figures.make(two)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_notebook_runs(two, monkeypatch):
+    (two / "book/figures").write_text("a file in its place")
+    monkeypatch.setattr(figures, "_run", None)
+    with pytest.raises(InvalidInput, match="a folder to write in"):
+        figures.make(two)
+
+
+def test_the_lock_dies_with_its_holder(tmp_path):
+    script = "import sys; from pathlib import Path; from twolayer.lock import locked\n"
+    script += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    with locked(tmp_path):
+        pass
