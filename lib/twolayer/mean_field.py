@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
+from twolayer.errors import InvalidInput, choice, flag, integer, positive, shown, times
 from twolayer.fields import SELF_TERMS, make_field
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
@@ -229,7 +229,8 @@ def solve_mean_field(
     p, k = particles.p, particles.k
     if len(L) != k:
         raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
-    if d != math.inf:
+    progress = flag("progress", progress)
+    if not (isinstance(d, float) and d == math.inf):
         d = integer("d", d, k)
     if d == k and particles.q.max() > 0:
         raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")

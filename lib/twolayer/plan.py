@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, integer, shown
+from twolayer.errors import InvalidInput, fits_in_memory, integer, shown
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.storage import versions
 from twolayer.task import Task
@@ -120,6 +120,7 @@ def make_plan(
         rows = np.roll(triangle, -k, axis=0)
     else:
         width = d
+    fits_in_memory("d", d, 2 * (p + k) * width)
     held = np.zeros((p + k, width))
     held[:, : rows.shape[1]] = rows
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput
+from twolayer.errors import InvalidInput, integer, shown
 from twolayer.overlaps import Overlaps
 from twolayer.storage import read_netcdf, write_netcdf
 from twolayer.task import Task
@@ -115,6 +115,8 @@ class Trajectory:
         """
         if self.Q.ndim < self.M.ndim:
             raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
+        time = _index("time", time, self.t.size)
+        run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
         return Overlaps(self.Q[where], self.M[where], self.P)
 
@@ -272,6 +274,15 @@ class Divergence(ArithmeticError):
             f"{self.reason} at step {self.step}, t = {self.time:.6g}; the {kept} times recorded "
             "before are in .trajectory. A smaller learning rate may keep the run finite."
         )
+
+
+def _index(argument: str, value: int, size: int) -> int:
+    allowed = f"an index of {size}, from {-size} to {size - 1}"
+    try:
+        number = integer(argument, value, -size, size - 1)
+    except InvalidInput:
+        raise InvalidInput(argument, shown(value), allowed) from None
+    return number
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
