@@ -150,7 +150,11 @@ def exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     (-1.0, True)
     """
     x = _positive("x", array("x", x, (None,)))
-    y = _positive("y", array("y", np.atleast_2d(y), (None, len(x))))
+    try:
+        y = array("y", y, (None, len(x)))
+    except InvalidInput:  # one row?
+        y = array("y", [y], (None, len(x)))
+    y = _positive("y", y)
     if len(x) < 3 or np.ptp(x) == 0:
         raise InvalidInput("x", shown(x), "at least three, not all the same")
     log_x, log_y = np.log(x), np.log(y)

@@ -125,7 +125,10 @@ def make_plan(
     held[:, : rows.shape[1]] = rows
 
     rate = learning_rate / (p * d)
-    if t_eval[-1] / rate >= _MAX_STEPS:
+    if rate == 0:
+        allowed = f"larger: γ/(p d) is not distinguishable from 0 for p = {p}, d = {d}"
+        raise InvalidInput("learning_rate", f"{learning_rate:g}", allowed)
+    if float(t_eval[-1]) / rate >= _MAX_STEPS:
         allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of γ/(p d) = {rate:.3g}"
         raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
     steps = np.rint(t_eval / rate).astype(np.int64)

@@ -121,7 +121,8 @@ def scales(
     drift = math.hypot(
         np.linalg.norm(psi_GF(task, overlaps)), math.sqrt(2) * np.linalg.norm(psi_M(task, overlaps))
     )
-    spread = np.linalg.norm(psi_Var(task, overlaps))
+    with np.errstate(over="ignore"):  # of a label noise beyond all bounds
+        spread = np.linalg.norm(psi_Var(task, overlaps))
     variance = learning_rate / p * spread / drift if drift else math.inf
     fluctuations = math.sqrt(learning_rate / (p * d))
     gains = np.diagonal(task.activation.gain(overlaps.P))

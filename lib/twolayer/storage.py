@@ -44,6 +44,8 @@ def write_netcdf(data: xarray.Dataset, path: str | os.PathLike[str]) -> Path:
     cannot be written; what was there before is then untouched.
     """
     path = as_path("path", path)
+    if not path.name:
+        raise InvalidInput("path", shown(str(path)), "the path of a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot save to {path}: there is no folder {path.parent}")
     data = data.assign_attrs({_CHECKSUM: _checksum(data)})
@@ -72,10 +74,15 @@ def read_netcdf(path: str | os.PathLike[str], kind: str, argument: str = "path")
     import xarray
 
     file = as_path(argument, path)
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}")
     try:
-        data = xarray.load_dataset(io.BytesIO(file.read_bytes()), engine="scipy", decode_cf=False)
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {file}") from None
+    except OSError as error:
+        allowed = f"a file that can be read ({error.strerror})"
+        raise InvalidInput(argument, shown(str(file)), allowed) from error
+    try:
+        data = xarray.load_dataset(io.BytesIO(content), engine="scipy", decode_cf=False)
         checksum = _checksum(data)
     except Exception as error:  # the reader meets damaged bytes with any exception at all
         what = shown(error).strip("'\"")
@@ -108,14 +115,14 @@ def finite(arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(f"{name} is not of finite numbers")
 
 
-def as_path(argument: str, value: object) -> Path:
+def as_path(argument: str, value: object, allowed: str = "a path") -> Path:
     """`value` as a path."""
     try:
         if isinstance(value, (str, os.PathLike)) and "\0" not in os.fspath(value):
             return Path(value)
     except TypeError:
         pass
-    raise InvalidInput(argument, shown(value), "a path")
+    raise InvalidInput(argument, shown(value), allowed)
 
 
 def writable_folder(argument: str, path: str | os.PathLike[str], needed: int) -> Path:
@@ -126,7 +133,7 @@ def writable_folder(argument: str, path: str | os.PathLike[str], needed: int) ->
     InvalidInput
         If it cannot be made, does not take a file, or the disk has too little room.
     """
-    folder = as_path(argument, path)
+    folder = as_path(argument, path, "the path of a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{uuid.uuid4().hex}.partial"
