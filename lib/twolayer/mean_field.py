@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from twolayer.errors import InvalidInput, choice, flag, integer, positive, shown, times
 from twolayer.fields import SELF_TERMS, make_field
+from twolayer.overlaps import TOLERANCE
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance, read_netcdf, write_netcdf
@@ -232,8 +233,11 @@ def solve_mean_field(
     progress = flag("progress", progress)
     if not (isinstance(d, float) and d == math.inf):
         d = integer("d", d, k)
-    if d == k and particles.q.max() > 0:
-        raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
+    q = particles.q
+    if d == k:
+        if q.max() > TOLERANCE * max(1.0, np.abs(particles.m).max()):
+            raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
+        q = np.zeros(p)  # what rounding has left
     if self_term is None:
         self_term = "exact" if particles.finite else "none"
     choice("self_term", self_term, SELF_TERMS)
@@ -249,7 +253,7 @@ def solve_mean_field(
     alpha = np.linalg.solve(L, particles.m.T).T
     path = integrate(
         derivative,
-        np.concatenate((alpha.ravel(), particles.q)),
+        np.concatenate((alpha.ravel(), q)),
         t_eval,
         method=method,
         rtol=rtol,
