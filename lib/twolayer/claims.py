@@ -35,6 +35,14 @@ CLAIMS: dict[int, str] = {
 }
 
 
+#: What each published entry must hold.
+_ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "claims": {"claim": int}
+    | dict.fromkeys(("quantity", "paper", "measured", "verdict", "note"), str),
+    "comparisons": dict.fromkeys(("curve", "t", "printed", "as_printed", "ours"), (int, float)),
+}
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One measured number behind a claim.
@@ -219,13 +227,18 @@ def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     InvalidInput
         If a file is not what `plotting.publish` writes.
     """
-    choice("section", section, ("claims", "comparisons"))
+    kinds = _ENTRIES[choice("section", section, _ENTRIES)]
     out = {}
     for file in sorted(folder.glob("*.json")):
         try:
             entries = json.loads(file.read_text("utf-8"))[section]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(str(file), "something else", "a file of `publish`") from error
+            for entry in entries:
+                for name, kind in kinds.items():
+                    if not isinstance(entry[name], kind):
+                        raise TypeError(f"{name}: {entry[name]!r}")
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            got = f"something else ({shown(error)})"
+            raise InvalidInput(str(file), got, "a file of `publish`") from error
         if entries:
             out[file.stem] = entries
     return out

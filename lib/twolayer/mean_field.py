@@ -27,7 +27,7 @@ from twolayer.fields import SELF_TERMS, make_field
 from twolayer.overlaps import TOLERANCE
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
-from twolayer.storage import provenance, read_netcdf, write_netcdf
+from twolayer.storage import finite, from_json, provenance, read_netcdf, write_netcdf
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, task_from_dict, task_to_dict
 
@@ -131,14 +131,21 @@ class MeanFieldTrajectory:
         """Read what `save` wrote, bit for bit; `InvalidInput` if the file is something else."""
         data = read_netcdf(path, _FORMAT)
         try:
+            names = ("time", "M", "q", "weight", "P", "excess_risk")
+            arrays = {name: data.variables[name].values for name in names}
+            finite(arrays)
+            T, p, k = arrays["M"].shape
+            shapes = ((T,), (T, p, k), (T, p), (p,), (k, k), (T,))
+            if tuple(values.shape for values in arrays.values()) != shapes:
+                raise ValueError("with arrays that fit")
             return cls(
-                t=data["time"].values,
-                **{name: data[name].values for name in ("M", "q", "weight", "P", "excess_risk")},
-                task=task_from_dict(json.loads(data.attrs["task"])),
-                parameters=json.loads(data.attrs["parameters"]),
-                provenance=json.loads(data.attrs["provenance"]),
+                t=arrays.pop("time"),
+                **arrays,
+                task=task_from_dict(from_json(data.attrs["task"])),
+                parameters=from_json(data.attrs["parameters"]),
+                provenance=from_json(data.attrs["provenance"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise InvalidInput("path", str(path), f"a mean-field file ({error})") from error
 
 

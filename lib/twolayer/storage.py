@@ -51,7 +51,8 @@ def write_netcdf(data: xarray.Dataset, path: str | os.PathLike[str]) -> Path:
     data = data.assign_attrs({_CHECKSUM: _checksum(data)})
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        data.to_netcdf(partial, engine="scipy", format="NETCDF3_64BIT")
+        plain = {name: {"_FillValue": None} for name in data.variables}
+        data.to_netcdf(partial, engine="scipy", format="NETCDF3_64BIT", encoding=plain)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())  # on the disk before it takes the old one's name
         os.replace(partial, path)
@@ -168,10 +169,14 @@ def _checksum(data: xarray.Dataset) -> str:
         variable = data.variables[name]
         digest.update(json.dumps([name, variable.dims, variable.shape]).encode())
         digest.update(np.ascontiguousarray(variable.values, dtype="<f8").tobytes())
-    for name, value in sorted(data.attrs.items()):
-        if name != _CHECKSUM:
-            digest.update(f"{name}\0{value}\0".encode())
+        _add(digest, variable.attrs)
+    _add(digest, {name: value for name, value in data.attrs.items() if name != _CHECKSUM})
     return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, attributes: Mapping[Any, Any]) -> None:
+    for name, value in sorted(attributes.items()):
+        digest.update(f"{name}\0{value}\0".encode("utf-8", "surrogateescape"))
 
 
 def provenance(**more: Any) -> dict[str, Any]:

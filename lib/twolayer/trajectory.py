@@ -17,7 +17,7 @@ import numpy as np
 
 from twolayer.errors import InvalidInput, integer, shown
 from twolayer.overlaps import Overlaps
-from twolayer.storage import read_netcdf, write_netcdf
+from twolayer.storage import finite, from_json, read_netcdf, write_netcdf
 from twolayer.task import Task
 
 if TYPE_CHECKING:
@@ -227,13 +227,14 @@ class Trajectory:
         """
         data = read_netcdf(path, _FORMAT)
         try:
-            arrays = {n: data[n].values for n in ("Q", "M", "P", "excess_risk")}
+            arrays = {n: data.variables[n].values for n in ("time", "Q", "M", "P", "excess_risk")}
+            finite(arrays)
             out = cls(
-                t=data["time"].values,
+                t=arrays.pop("time"),
                 **arrays,
-                task=task_from_dict(json.loads(data.attrs["task"])),
-                parameters=json.loads(data.attrs["parameters"]),
-                provenance=json.loads(data.attrs["provenance"]),
+                task=task_from_dict(from_json(data.attrs["task"])),
+                parameters=from_json(data.attrs["parameters"]),
+                provenance=from_json(data.attrs["provenance"]),
             )
             times, (p, k) = out.t.shape, out.M.shape[-2:]
             lead = out.excess_risk.shape
@@ -242,8 +243,9 @@ class Trajectory:
                 and out.Q.shape in ((*lead, p, p), (*lead, p))
                 and out.M.shape == (*lead, p, k)
                 and out.P.shape == (k, k)
+                and len(lead) in (1, 2)
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise InvalidInput("path", str(path), f"a trajectory file ({error})") from error
         if not fits:
             raise InvalidInput("path", str(path), "a trajectory file with arrays that fit")
