@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference import random_overlaps
 
-from twolayer import kernels
+from twolayer import erf, kernels
 from twolayer.activations import ACTIVATIONS, Activation, get
 from twolayer.errors import InvalidInput
 
@@ -116,10 +116,36 @@ def test_leading_axes_are_many_states_at_once(name):
         np.testing.assert_allclose(together.reshape(alone.shape), alone, rtol=1e-12, atol=1e-15)
 
 
+def test_the_compiled_arcsine_is_exact_to_rounding():
+    x = np.concatenate((np.linspace(-1, 1, 4001), [0.5, -0.5, 1e-9, -1e-300, 0.0]))
+    found = np.array([kernels.arcsine(v) for v in x])
+    np.testing.assert_allclose(found, np.arcsin(x), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize(("p", "k"), [(1, 1), (9, 4), (60, 3)])
+def test_compiled_and_plain_variance_agree(p, k):
+    """Also with singular Ω, and with enough pairs to be spread over the cores."""
+    rng = np.random.default_rng(p)
+    states = np.stack(
+        [
+            np.block([[Q, M], [M.T, P]])
+            for Q, M, P in [
+                random_overlaps(rng, p, k, 5),
+            ]
+            * 2
+        ]
+    )
+    c, (i, j) = rng.standard_normal(p + k), np.triu_indices(p)
+    plain = erf.plain_arcsines(states, c, i, j)
+    np.testing.assert_allclose(
+        erf.compiled_arcsines(states, c, i, j), plain, rtol=1e-11, atol=1e-13
+    )
+
+
 def test_lookup():
-    erf = get("erf")
-    assert isinstance(erf, Activation)
-    assert get(erf) is erf
+    found = get("erf")
+    assert isinstance(found, Activation)
+    assert get(found) is found
     with pytest.raises(InvalidInput, match=r"activation: got 'tanhh'.*'erf', 'square'"):
         get("tanhh")
     with pytest.raises(InvalidInput, match="closed forms"):

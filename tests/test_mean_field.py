@@ -10,6 +10,7 @@ from scipy.stats import t as student_t
 import twolayer as tl
 from twolayer import flow
 from twolayer.fields import SELF_TERMS, GridField, SquareField, make_field
+from twolayer.hermite import HermiteField
 from twolayer.overlaps import assemble
 from twolayer.pairs import PairField
 from twolayer.paper import risk_with_index_slip
@@ -17,13 +18,15 @@ from twolayer.task import excess_risk_of
 
 NAMES = ["erf", "square"]
 #: Every way to compute a field: activation and form.
-FORMS = ["erf by pairs", "erf on a grid", "square"]
+FORMS = ["erf by pairs", "erf in series", "erf on a grid", "square"]
 
 
 def field_of(form, L, weight, outside, self_term, nodes):
     """The field in this form, whatever `make_field` would choose."""
     if form == "erf by pairs":
         return PairField(L, weight, outside, self_term, nodes)
+    if form == "erf in series":
+        return HermiteField(L, weight, outside, self_term, nodes)
     if form == "erf on a grid":
         erf = tl.activations.get("erf")
         return GridField(erf, L, weight, outside, self_term, nodes)
@@ -101,7 +104,9 @@ def test_at_finite_d_it_averages_over_directions(form):
 
 @pytest.mark.parametrize("outside", [1, 2, 3, 20, math.inf])
 @pytest.mark.parametrize("self_term", SELF_TERMS)
-@pytest.mark.parametrize(("form", "within"), [("erf on a grid", 2e-7), ("erf by pairs", 1e-12)])
+@pytest.mark.parametrize(
+    ("form", "within"), [("erf on a grid", 2e-7), ("erf in series", 2e-7), ("erf by pairs", 1e-12)]
+)
 def test_the_quadrature_has_converged(outside, self_term, form, within):
     """Half as many nodes again change drifts and risk by next to nothing."""
     alpha, q, _, L = state(5, 2, seed=1)
@@ -115,22 +120,50 @@ def test_the_quadrature_has_converged(outside, self_term, form, within):
 
 @pytest.mark.parametrize("outside", [1, 3, 995, math.inf])
 @pytest.mark.parametrize("self_term", SELF_TERMS)
-def test_pairs_and_grid_agree(outside, self_term):
+@pytest.mark.parametrize("form", ["erf on a grid", "erf in series"])
+def test_the_forms_of_erf_agree(outside, self_term, form):
     """Weights that differ, a general P, and any number of dimensions outside."""
     alpha, q, _, L = state(6, 2, seed=4)
     weight = np.arange(1.0, 7.0) / 21
     pairs = field_of("erf by pairs", L, weight, outside, self_term, 24)
-    grid = field_of("erf on a grid", L, weight, outside, self_term, 60)
-    for a, b in zip(pairs.drift(alpha, q), grid.drift(alpha, q), strict=True):
+    other = field_of(form, L, weight, outside, self_term, 60)
+    for a, b in zip(pairs.drift(alpha, q), other.drift(alpha, q), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
-    assert pairs.excess_risk(alpha, q) == pytest.approx(grid.excess_risk(alpha, q), abs=1e-9)
+    assert pairs.excess_risk(alpha, q) == pytest.approx(other.excess_risk(alpha, q), abs=1e-9)
+
+
+@pytest.mark.parametrize("form", ["erf by pairs", "erf in series"])
+@pytest.mark.parametrize("self_term", SELF_TERMS)
+def test_compiled_and_plain_agree(form, self_term, monkeypatch):
+    """Also for norms far from one, where the series is long."""
+    rng = np.random.default_rng(2)
+    alpha, q = rng.standard_normal((70, 2)), rng.chisquare(2, 70)
+    field = field_of(form, np.eye(2), rng.dirichlet(np.ones(70)), 3, self_term, 20)
+    compiled = *field.drift(alpha, q), field.excess_risk(alpha, q)
+    for module in ("pairs", "hermite"):
+        monkeypatch.setattr(f"twolayer.{module}.COMPILED", False)
+    plain = *field.drift(alpha, q), field.excess_risk(alpha, q)
+    for a, b in zip(compiled, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["erf by pairs", "erf in series"])
+def test_the_number_of_cores_changes_no_bit(form, monkeypatch):
+    rng = np.random.default_rng(3)
+    alpha, q = rng.standard_normal((2500, 1)), rng.chisquare(1, 2500)
+    field = field_of(form, np.eye(1), np.full(2500, 1 / 2500), 3, "exact", 16)
+    here = field.drift(alpha, q)
+    for cores in (1, 3):
+        monkeypatch.setattr("twolayer.threads.os.cpu_count", lambda cores=cores: cores)
+        for a, b in zip(here, field.drift(alpha, q), strict=True):
+            assert (a == b).all()
 
 
 def test_the_cheaper_form_is_chosen():
     erf, L = tl.activations.get("erf"), np.eye(1)
     few, many = (make_field(erf, L, np.full(p, 1 / p), 3, "exact", 8) for p in (50, 5000))
     assert isinstance(few, PairField)
-    assert isinstance(many, GridField)
+    assert isinstance(many, HermiteField)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ arXiv:2302.05882).  Data flows one way:
     Task + Overlaps or Weights → solve / simulate → Trajectory
 """
 
+from twolayer import regimes
 from twolayer.activations import Activation
 from twolayer.errors import InvalidInput
 from twolayer.mean_field import MeanFieldTrajectory, solve_mean_field
@@ -28,6 +29,7 @@ __all__ = [
     "Trajectory",
     "Weights",
     "excess_risk",
+    "regimes",
     "risk",
     "simulate",
     "solve",

@@ -1,5 +1,8 @@
 r"""The field that mean-field particles move in: closed form for square, quadrature otherwise.
 
+Erf has two better forms than the grid below, and the cheaper one is taken: pairs of particles
+(`pairs`) for few, a series in Hermite polynomials (`hermite`) for many.
+
 Particles are given by α (p, k), their coordinates in an orthonormal basis of the target
 span, and q (p,).  The pre-activation of particle i is λ_i = α_i·z + √q_i ξ_i.  Outside the
 target span, with d − k = `outside` dimensions, ξ_i = ρ u_i: ρ ~ χ is the norm of the sample
@@ -8,7 +11,7 @@ between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u �
 everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
 action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
 
-Builds on `activations`, `rules` and `pairs`.
+Builds on `activations`, `rules`, `pairs` and `hermite`.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 
 from twolayer.activations import Activation
 from twolayer.errors import InvalidInput
+from twolayer.hermite import HermiteField
 from twolayer.pairs import PairField
 from twolayer.rules import fewer, gauss_hermite, radius_and_angle
 
@@ -29,11 +33,11 @@ SELF_TERMS = ("exact", "independent", "none")
 
 #: Values of σ in flight when the grid is summed over the angle.
 _CHUNK = 2_000_000
-#: A grid beyond this many numbers would not fit in memory.
+#: A grid beyond this many numbers would not fit in memory, nor be done in time.
 _MAX_GRID = 3 * 10**8
 _MAX_NODES = 200
-#: Pairs of particles that cost as much as one particle at one node of the grid.
-_PAIRS_PER_NODE = 6
+#: Pairs at a node in ξ that cost as much as one particle at one node in z.
+_PAIRS_PER_NODE = {True: 4, False: 35}  # at d = ∞, with one term of the series; at finite d
 
 
 class Field(Protocol):
@@ -79,17 +83,17 @@ def make_field(
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
     if activation.name == "square":
         return SquareField(L, weight, outside, self_term)
-    if activation.name == "erf" and _pairs_are_cheaper(len(weight), len(L), outside, nodes):
-        return PairField(L, weight, outside, self_term, nodes)
+    if activation.name == "erf":
+        few = _pairs_are_cheaper(len(weight), len(L), outside, nodes)
+        return (PairField if few else HermiteField)(L, weight, outside, self_term, nodes)
     return GridField(activation, L, weight, outside, self_term, nodes)
 
 
 def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
-    """Square roots of all pairs against σ and σ' of all particles on the grid."""
-    finite = 0 < outside < math.inf
-    pairs = p * (fewer(nodes) if finite else 1)
-    grid = nodes**k * (fewer(nodes) ** 2 if finite else nodes)
-    return pairs < _PAIRS_PER_NODE * grid
+    """Square roots of all pairs against the series of all particles on the grid."""
+    far = outside in (0, math.inf)
+    pairs = p * (1 if far else fewer(nodes))
+    return pairs < _PAIRS_PER_NODE[far] * nodes**k
 
 
 class SquareField:

@@ -186,3 +186,276 @@ def advance(
             return b, done
         absorb(students, X, C, len(targets), freedom)
     return blocks, len(X)
+
+
+# --- erf: pairs of pairs (`erf.variance`), pairs of particles (`pairs`) --------------------
+
+
+def _arcsine_series(terms: int = 13) -> tuple[float, ...]:
+    """Coefficients g_n of (asin(y) − y)/y³ = Σ g_n y^(2n), interpolated on y² ≤ 1/4."""
+    series = [1 / 6]
+    for n in range(1, 60):  # Taylor: ratio of neighbours ((2n+1)²)/(2(n+1)(2n+3))
+        series.append(series[-1] * (2 * n + 1) ** 2 / (2 * (n + 1) * (2 * n + 3)))
+    fit = np.polynomial.Chebyshev.interpolate(
+        lambda z: np.polynomial.polynomial.polyval(z, series), terms - 1, domain=[0, 0.25]
+    )
+    return tuple(fit.convert(kind=np.polynomial.Polynomial).coef.tolist())
+
+
+_ASIN = _arcsine_series()
+_QUARTER_TURN = np.pi / 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def arcsine(x: float) -> float:
+    """asin(x) for |x| ≤ 1 without branches, so that a loop over it becomes vector code.
+
+    Beyond 1/2 by asin(x) = π/2 − 2 asin(√((1 − x)/2)).
+    """
+    size = abs(x)
+    far = size > 0.5
+    z = 0.5 - 0.5 * size if far else size * size
+    z = max(z, 0.0)
+    y = sqrt(z) if far else size
+    g = _ASIN[12]
+    g = g * z + _ASIN[11]
+    g = g * z + _ASIN[10]
+    g = g * z + _ASIN[9]
+    g = g * z + _ASIN[8]
+    g = g * z + _ASIN[7]
+    g = g * z + _ASIN[6]
+    g = g * z + _ASIN[5]
+    g = g * z + _ASIN[4]
+    g = g * z + _ASIN[3]
+    g = g * z + _ASIN[2]
+    g = g * z + _ASIN[1]
+    g = g * z + _ASIN[0]
+    angle = y + y * z * g
+    angle = _QUARTER_TURN - 2.0 * angle if far else angle
+    return copysign(angle, x)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def tilted_arcsines(
+    states: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """Σ_{m,m'} c_m c_m' asin ρ_mm' for every state and pair (i, j) of students.
+
+    ρ is the correlation matrix of 1 + T, T = Ω − u uᵀ − v vᵀ the covariance under the tilt
+    σ'(λ_i) σ'(λ_j); `erf.plain_arcsines` is the same in NumPy.
+    """
+    S, n, _ = states.shape
+    out = np.empty((S, first.size))
+    u, v, r = np.empty(n), np.empty(n), np.empty(n)
+    for state in range(S):
+        Omega = states[state]
+        for pair in range(first.size):
+            i, j = first[pair], second[pair]
+            s_i, cross = 1.0 + Omega[i, i], Omega[i, j]
+            scale_u = 1.0 / sqrt(s_i)
+            scale_v = 1.0 / sqrt(1.0 + Omega[j, j] - cross * cross / s_i)
+            for m in range(n):
+                u[m] = Omega[i, m] * scale_u
+                v[m] = (Omega[j, m] - cross / s_i * Omega[i, m]) * scale_v
+                r[m] = 1.0 / sqrt(1.0 + Omega[m, m] - u[m] * u[m] - v[m] * v[m])
+            # u, v and r share one scaling: ρ_mm' = r_m r_m' (Ω_mm' − u_m u_m' − v_m v_m').
+            total = 0.0
+            for m in range(n):
+                u_m, v_m, r_m, row = u[m], v[m], r[m], 0.0
+                for other in range(m):
+                    tilted = Omega[m, other] - u_m * u[other] - v_m * v[other]
+                    row += c[other] * arcsine(tilted * r_m * r[other])
+                tilted = Omega[m, m] - u_m * u_m - v_m * v_m
+                total += c[m] * (2.0 * row + c[m] * arcsine(tilted * r_m * r_m))
+            out[state, pair] = total
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def pair_sums(
+    alpha: np.ndarray,
+    root: np.ndarray,
+    weight: np.ndarray,
+    xi: np.ndarray,
+    w_xi: np.ndarray,
+    itself: bool,
+    start: int,
+    stop: int,
+) -> np.ndarray:
+    """Σ_j w_j A_ij α_j and, last, Σ_j w_j B_ij √q_j for the particles i of a range.
+
+    A and B are the averages over ξ in the head of `pairs`; `root` is √q.  With `itself`
+    ξ_ii = 1, without it the particle meets an independent copy.
+    """
+    p, k = alpha.shape
+    s, mean, first = np.empty(p), np.empty(p), np.empty(p)
+    product, radial = np.empty(p), np.empty(p)
+    for j in range(p):
+        s[j] = 1.0 + root[j] * root[j]
+        for a in range(k):
+            s[j] += alpha[j, a] * alpha[j, a]
+    out = np.zeros((stop - start, k + 1))
+    for i in range(start, stop):
+        for j in range(p):
+            product[j] = alpha[i, 0] * alpha[j, 0]
+            radial[j] = root[i] * root[j]
+            mean[j] = 0.0
+            first[j] = 0.0
+        for a in range(1, k):
+            for j in range(p):
+                product[j] += alpha[i, a] * alpha[j, a]
+        for node in range(xi.size):
+            x, w, s_i = xi[node], w_xi[node], s[i]
+            for j in range(p):
+                C = product[j] + x * radial[j]
+                term = w / sqrt(s_i * s[j] - C * C)
+                mean[j] += term
+                first[j] += x * term
+        if itself:
+            mean[i] = first[i] = 1.0 / sqrt(2.0 * s[i] - 1.0)
+        row = i - start
+        for a in range(k):
+            total = 0.0
+            for j in range(p):
+                total += weight[j] * mean[j] * alpha[j, a]
+            out[row, a] = total
+        total = 0.0
+        for j in range(p):
+            total += weight[j] * first[j] * root[j]
+        out[row, k] = total
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def pair_arcsines(
+    alpha: np.ndarray,
+    root: np.ndarray,
+    weight: np.ndarray,
+    xi: np.ndarray,
+    w_xi: np.ndarray,
+    itself: bool,
+    start: int,
+    stop: int,
+) -> np.ndarray:
+    """w_i Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for the particles i of a range; see `pair_sums`."""
+    p, k = alpha.shape
+    r, product, radial = np.empty(p), np.empty(p), np.empty(p)
+    for j in range(p):
+        total = 1.0 + root[j] * root[j]
+        for a in range(k):
+            total += alpha[j, a] * alpha[j, a]
+        r[j] = 1.0 / sqrt(total)
+    out = np.zeros(stop - start)
+    for i in range(start, stop):
+        for j in range(p):
+            scale = r[i] * r[j]
+            product[j] = alpha[i, 0] * alpha[j, 0] * scale
+            radial[j] = root[i] * root[j] * scale
+        for a in range(1, k):
+            for j in range(p):
+                product[j] += alpha[i, a] * alpha[j, a] * r[i] * r[j]
+        total = 0.0
+        for node in range(xi.size):
+            x, w, part = xi[node], w_xi[node], 0.0
+            for j in range(p):
+                part += weight[j] * arcsine(product[j] + x * radial[j])
+            total += w * part
+            if itself:
+                total -= w * weight[i] * arcsine(product[i] + x * radial[i])
+        if itself:
+            total += weight[i] * arcsine(1.0 - r[i] * r[i])
+        out[i - start] = weight[i] * total
+    return out
+
+
+# --- erf: particles on a grid, one Hermite mode after another (see `hermite`) --------------
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def hermite_field(
+    alpha: np.ndarray,
+    q: np.ndarray,
+    weight: np.ndarray,
+    z: np.ndarray,
+    counts: np.ndarray,
+    terms: int,
+    start: int,
+    stop: int,
+) -> np.ndarray:
+    """Σ_i w_i S_n of a range of particles on the nodes z, (terms, nodes)."""
+    nodes, k = z.shape
+    out = np.zeros((terms, nodes))
+    x, even, odd = np.empty(nodes), np.empty(nodes), np.empty(nodes)
+    for i in range(start, stop):
+        scale = 1.0 / sqrt(1.0 + q[i])
+        r, power = q[i] * scale * scale, weight[i]
+        for node in range(nodes):
+            inside = 0.0
+            for a in range(k):
+                inside += alpha[i, a] * z[node, a]
+            x[node] = inside * scale
+            even[node] = erf(x[node] * _ROOT_HALF)
+            odd[node] = _ROOT_TWO_OVER_PI * exp(-0.5 * x[node] * x[node])
+        for n in range(counts[i]):
+            m = 2 * n + 1.0
+            a_odd, a_even = -1.0 / sqrt(m + 1.0), -(m - 1.0) / sqrt(m * (m + 1.0))
+            b_even, b_odd = -1.0 / sqrt(m + 2.0), -m / sqrt((m + 1.0) * (m + 2.0))
+            for node in range(nodes):
+                out[n, node] += power * even[node]
+                even[node] = a_odd * x[node] * odd[node] + (a_even * even[node] if n else 0.0)
+                odd[node] = b_even * x[node] * even[node] + b_odd * odd[node]
+            power *= r
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def hermite_drift(
+    alpha: np.ndarray,
+    q: np.ndarray,
+    own: np.ndarray,
+    z: np.ndarray,
+    counts: np.ndarray,
+    error: np.ndarray,
+    measure: np.ndarray,
+    start: int,
+    stop: int,
+) -> np.ndarray:
+    """Σ_n D_n e_n z and, last, Σ_n E_n e_n over the nodes for a range of particles.
+
+    e_n = `error` + w_i κ_n S_n, `error` being weighted, `measure` (terms, nodes) the weights
+    κ_n of the nodes, and w_i = `own`: zero where a particle does not act on itself.
+    """
+    nodes, k = z.shape
+    out = np.zeros((stop - start, k + 1))
+    x, even, odd = np.empty(nodes), np.empty(nodes), np.empty(nodes)
+    push = np.empty(nodes)
+    for i in range(start, stop):
+        scale = 1.0 / sqrt(1.0 + q[i])
+        r, power, row = q[i] * scale * scale, 1.0, i - start
+        for node in range(nodes):
+            inside = 0.0
+            for a in range(k):
+                inside += alpha[i, a] * z[node, a]
+            x[node] = inside * scale
+            even[node] = erf(x[node] * _ROOT_HALF)
+            odd[node] = _ROOT_TWO_OVER_PI * exp(-0.5 * x[node] * x[node])
+            push[node] = 0.0
+        for n in range(counts[i]):
+            m = 2 * n + 1.0
+            a_odd, a_even = -1.0 / sqrt(m + 1.0), -(m - 1.0) / sqrt(m * (m + 1.0))
+            b_even, b_odd = -1.0 / sqrt(m + 2.0), -m / sqrt((m + 1.0) * (m + 2.0))
+            inward, outward = power * scale * sqrt(m), power * r * sqrt(m * (m + 1.0))
+            last = 0.0
+            for node in range(nodes):
+                S = power * even[node]
+                e = error[n, node] + own[i] * measure[n, node] * S
+                push[node] += inward * odd[node] * e
+                even[node] = a_odd * x[node] * odd[node] + (a_even * even[node] if n else 0.0)
+                odd[node] = b_even * x[node] * even[node] + b_odd * odd[node]
+                last += (outward * even[node] + 2.0 * n * S) * e
+            out[row, k] += last
+            power *= r
+        for a in range(k):
+            for node in range(nodes):
+                out[row, a] += push[node] * z[node, a]
+    return out

@@ -186,10 +186,10 @@ def solve_mean_field(
         - "independent": as "exact", but in dq/dt its own copy is taken to be uncorrelated with
           its part outside the target span, as in the numerics behind figure 5 b of the paper.
     nodes : int
-        Quadrature nodes for each direction of the target span and for ξ at d = ∞; two thirds
-        as many for the norm and the angle outside at finite d.  Converges spectrally: double
-        it to see the error, about 1e-6 in a drift at the default while norms are of order 1.
-        Without effect for square, which is in closed form.
+        Quadrature nodes for each direction of the target span, and two thirds as many for the
+        scalar product of two particles.  Converges spectrally: double it to see the error,
+        about 1e-6 in a drift at the default while norms are of order 1.  Without effect for
+        square, which is in closed form.
     rtol, atol : float
     method : str
         One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
@@ -209,8 +209,9 @@ def solve_mean_field(
 
     Notes
     -----
-    A right-hand side costs O(p k²) for square and O(p nodes^(k+2)) otherwise (nodes^(k+1) at
-    d = ∞): linear in p, for the field of all particles is evaluated once.
+    A right-hand side costs O(p k²) for square.  For erf it is a sum over pairs, O(p² nodes), or
+    for many particles a series on a grid, O(p nodes^k) for each of its terms, about twenty at
+    d − k = 3 and one at d = ∞: linear in p.  A million particles take seconds.
 
     References
     ----------

@@ -7,20 +7,20 @@ three-point function of erf needs of a pair only
     A_ij = E_ξ[1/√(s_i s_j − C_ij²)],   B_ij = E_ξ[ξ/√(s_i s_j − C_ij²)],   s_i = 1 + |α_i|² + q_i,
 
 a few square roots, so that for thousands of particles the p² pairs cost less than a
-quadrature over samples, which is linear in p (`fields.GridField`).  Builds on `rules`.
+quadrature over samples, which is linear in p (`fields.GridField`).  Compiled where numba is
+installed (`kernels.pair_sums`, `kernels.pair_arcsines`).  Builds on `rules` and `threads`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from twolayer.rules import scalar_product
+from twolayer.threads import COMPILED, spread
 
 Array = np.ndarray
 
-#: Pairs in flight: their temporaries stay in the cache.
+#: Pairs in flight without the compiler: their temporaries stay in the cache.
 _CHUNK = 30_000
 
 
@@ -36,34 +36,12 @@ class PairField:
         s, root = 1 + (alpha**2).sum(1) + q, np.sqrt(q)
         C = alpha @ self.L.T
         A = 1 / len(self.L) / np.sqrt(s[:, None] * (1 + (self.L**2).sum(1)) - C**2)
-        push, own, outward = A @ self.L, (A * C).sum(1), np.zeros(len(q))
-        for rows, G, R, SS in self._chunks(alpha, root, s):
-            mean, first = np.zeros_like(G), np.zeros_like(G)
-            work = np.empty_like(G)
-            for xi, w in zip(self.xi, self.w_xi, strict=True):
-                np.multiply(R, xi, out=work)
-                work += G
-                np.multiply(work, work, out=work)
-                np.subtract(SS, work, out=work)
-                np.sqrt(work, out=work)
-                np.divide(w, work, out=work)
-                mean += work
-                if xi:
-                    work *= xi
-                    first += work
-            if self.self_term != "none":
-                here, there = np.arange(len(G)), np.arange(rows.start, rows.stop)
-                itself = 1 / np.sqrt(2 * s[rows] - 1)
-                mean[here, there] = first[here, there] = itself
-            mean *= self.weight
-            first *= self.weight * root
-            outer = root[rows] * first.sum(1)
-            push[rows] -= mean @ alpha
-            own[rows] -= (mean * G).sum(1) + outer
-            outward[rows] -= outer
+        sums = self._over_pairs("pair_sums", alpha, root)
+        inward, outward = sums[:, :-1], -root * sums[:, -1]
+        push = A @ self.L - inward
+        own = ((A * C).sum(1) - (inward * alpha).sum(1) + outward) / s
         if self.self_term == "independent":
-            outward += self.weight * q / np.sqrt(2 * s - 1)
-        own /= s
+            outward = outward + self.weight * q / np.sqrt(2 * s - 1)
         scale = 2 / np.pi
         return scale * (push - own[:, None] * alpha), 2 * scale * (outward - q * own)
 
@@ -74,23 +52,70 @@ class PairField:
         total = np.arcsin(self.L @ self.L.T / np.sqrt(t[:, None] * t)).sum() / k**2
         cross = np.arcsin(alpha @ self.L.T / np.sqrt(s[:, None] * t)).sum(1)
         total -= 2 / k * (self.weight @ cross)
-        for rows, G, R, SS in self._chunks(alpha, root, s):
-            norm = np.sqrt(SS)
-            mean = sum(
-                w * np.arcsin((G + xi * R) / norm) for xi, w in zip(self.xi, self.w_xi, strict=True)
-            )
-            if self.self_term != "none":
-                here, there = np.arange(len(G)), np.arange(rows.start, rows.stop)
-                mean[here, there] = np.arcsin(1 - 1 / s[rows])
-            total += self.weight[rows] @ mean @ self.weight
-        return float(total) / np.pi
+        return float(total + self._over_pairs("pair_arcsines", alpha, root).sum()) / np.pi
 
-    def _chunks(
-        self, alpha: Array, root: Array, s: Array
-    ) -> Iterator[tuple[slice, Array, Array, Array]]:
-        """Rows of α_i·α_j, √(q_i q_j) and s_i s_j."""
-        size = max(1, _CHUNK // len(s))
-        for start in range(0, len(s), size):
-            rows = slice(start, min(start + size, len(s)))
-            products = (root[rows, None] * root, s[rows, None] * s)
-            yield rows, alpha[rows] @ alpha.T, *products
+    def _over_pairs(self, kernel: str, alpha: Array, root: Array) -> Array:
+        p = len(root)
+        itself = self.self_term != "none"
+        state = (np.ascontiguousarray(alpha), root, self.weight, self.xi, self.w_xi, itself)
+        if COMPILED:
+            from twolayer import kernels
+
+            compiled = getattr(kernels, kernel)
+            rows = lambda start, stop: compiled(*state, start, stop)  # noqa: E731
+            return np.concatenate(spread(rows, p, p**2 * self.xi.size))
+        plain, size = PLAIN[kernel], max(1, _CHUNK // p)
+        parts = [plain(*state, start, min(start + size, p)) for start in range(0, p, size)]
+        return np.concatenate(parts)
+
+
+def plain_sums(
+    alpha: Array,
+    root: Array,
+    weight: Array,
+    xi: Array,
+    w_xi: Array,
+    itself: bool,
+    start: int,
+    stop: int,
+) -> Array:
+    """Σ_j w_j A_ij α_j and, last, Σ_j w_j B_ij √q_j for start ≤ i < stop, (stop − start, k + 1).
+
+    `root` is √q.  With `itself` ξ_ii = 1, without it a particle meets an independent copy.
+    """
+    s = 1 + (alpha**2).sum(1) + root**2
+    G, R, SS = alpha[start:stop] @ alpha.T, root[start:stop, None] * root, s[start:stop, None] * s
+    mean, first = np.zeros_like(G), np.zeros_like(G)
+    for x, w in zip(xi, w_xi, strict=True):
+        term = w / np.sqrt(SS - (G + x * R) ** 2)
+        mean += term
+        first += x * term
+    if itself:
+        here, there = np.arange(stop - start), np.arange(start, stop)
+        mean[here, there] = first[here, there] = 1 / np.sqrt(2 * s[start:stop] - 1)
+    return np.column_stack(((mean * weight) @ alpha, first @ (weight * root)))
+
+
+def plain_arcsines(
+    alpha: Array,
+    root: Array,
+    weight: Array,
+    xi: Array,
+    w_xi: Array,
+    itself: bool,
+    start: int,
+    stop: int,
+) -> Array:
+    """w_i Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for start ≤ i < stop; see `plain_sums`."""
+    s = 1 + (alpha**2).sum(1) + root**2
+    G, R = alpha[start:stop] @ alpha.T, root[start:stop, None] * root
+    norm = np.sqrt(s[start:stop, None] * s)
+    mean = sum(w * np.arcsin((G + x * R) / norm) for x, w in zip(xi, w_xi, strict=True))
+    if itself:
+        here, there = np.arange(stop - start), np.arange(start, stop)
+        mean[here, there] = np.arcsin(1 - 1 / s[start:stop])
+    return weight[start:stop] * (mean @ weight)
+
+
+#: What the compiled kernels compute, in NumPy.
+PLAIN = {"pair_sums": plain_sums, "pair_arcsines": plain_arcsines}

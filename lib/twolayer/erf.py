@@ -1,0 +1,195 @@
+r"""Closed forms of σ(x) = erf(x/√2), with σ'(x) = √(2/π) exp(−x²/2), and their derivatives.
+
+A Gaussian law tilted by σ'(λ_i) σ'(λ_j) ∝ exp(−(λ_i² + λ_j²)/2) is again Gaussian, with a
+covariance that is Ω minus a matrix of rank two.  All the closed forms of Saad & Solla (1995)
+are the arcsine law under such a tilt.  What each function means is said in `activations`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import erf
+
+from twolayer.threads import COMPILED, spread
+
+Array = np.ndarray
+
+#: Elements in flight when the four-point function is summed over pairs of units:
+#: small enough for the cache, large enough to hide the cost of a NumPy call.
+_CHUNK = 60_000
+
+
+def diagonal(C: Array) -> Array:
+    """The diagonals of many matrices."""
+    return np.diagonal(C, axis1=-2, axis2=-1)
+
+
+def sigma(x: Array) -> Array:
+    """σ(x)."""
+    return erf(x / np.sqrt(2))
+
+
+def derivative(x: Array) -> Array:
+    """σ'(x)."""
+    return np.sqrt(2 / np.pi) * np.exp(-np.square(x) / 2)
+
+
+def two_point(C: Array) -> Array:
+    """E[σ(λ_a) σ(λ_b)], the arcsine law."""
+    r = 1 / np.sqrt(1 + diagonal(C))
+    return (2 / np.pi) * np.arcsin(C * r[..., :, None] * r[..., None, :])
+
+
+def _determinant(C: Array, s: Array, p: int) -> Array:
+    """s_j s_m − C_jm² for students j: determinants of 1 + C for pairs of units."""
+    return s[..., :p, None] * s[..., None, :] - C[..., :p, :] ** 2
+
+
+def drift(Omega: Array, c: Array, p: int) -> Array:
+    """Σ_m c_m E[σ'(λ_j) λ_l σ(λ_m)]."""
+    students, s = Omega[..., :p, :], 1 + diagonal(Omega)
+    A = _determinant(Omega, s, p)
+    np.sqrt(A, out=A)
+    np.divide(c, A, out=A)
+    own = np.einsum("...jm,...jm->...j", A, students) / s[..., :p]
+    out = A @ Omega
+    out -= np.multiply(own[..., None], students, out=A)
+    out *= 2 / np.pi
+    return out
+
+
+def drift_along(Omega: Array, change: Array, c: Array, p: int) -> Array:
+    """Derivative of `drift` at Ω along symmetric matrices `change` (leading axes)."""
+    students, s, ds = Omega[:p], 1 + diagonal(Omega), diagonal(change)
+    moved = change[..., :p, :]
+    square = _determinant(Omega, s, p)
+    A = c / np.sqrt(square)
+    own = (A * students).sum(-1) / s[:p]
+    slope = s * ds[..., :p, None] + s[:p, None] * ds[..., None, :] - 2 * students * moved
+    dA = -A / (2 * square) * slope
+    down = ((dA * students).sum(-1) + (A * moved).sum(-1) - own * ds[..., :p]) / s[:p]
+    out = (dA.reshape(-1, len(c)) @ Omega).reshape(dA.shape)  # one product for all directions
+    out += (change.reshape(-1, len(c)) @ A.T).reshape(*change.shape[:-1], p).swapaxes(-1, -2)
+    out -= down[..., None] * students
+    out -= own[:, None] * moved
+    return (2 / np.pi) * out
+
+
+def gain(Q: Array) -> Array:
+    """E[σ'(λ_i) σ'(λ_j)]."""
+    return (2 / np.pi) / np.sqrt(_determinant(Q, 1 + diagonal(Q), Q.shape[-1]))
+
+
+def gain_along(Q: Array, change: Array) -> Array:
+    """Derivative of `gain` at Q along symmetric matrices `change` (leading axes)."""
+    s, ds = 1 + diagonal(Q), diagonal(change)
+    slope = s * ds[..., :, None] + s[:, None] * ds[..., None, :] - 2 * Q * change
+    return -gain(Q) * slope / (2 * _determinant(Q, s, len(Q)))
+
+
+def variance(Omega: Array, c: Array, p: int) -> Array:
+    """Σ_{m,m'} c_m c_m' E[σ'(λ_i) σ'(λ_j) σ(λ_m) σ(λ_m')]: an arcsine for all pairs of pairs.
+
+    Compiled where numba is installed (`kernels.tilted_arcsines`), else in NumPy.
+    """
+    lead, n = Omega.shape[:-2], len(c)
+    states = np.ascontiguousarray(Omega.reshape(-1, n, n))
+    first, second = np.triu_indices(p)
+    total = (compiled_arcsines if COMPILED else plain_arcsines)(states, c, first, second)
+    out = np.empty((len(states), p, p))
+    out[:, first, second] = out[:, second, first] = total
+    return (2 / np.pi) * out.reshape(*lead, p, p) * gain(Omega[..., :p, :p])
+
+
+def compiled_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:
+    """`plain_arcsines` by the compiled kernel, on all cores if there is enough to do."""
+    from twolayer import kernels
+
+    def rows(start: int, stop: int) -> Array:
+        return kernels.tilted_arcsines(states, c, first[start:stop], second[start:stop]).T
+
+    work = len(states) * first.size * len(c) ** 2 / 2
+    return np.concatenate(spread(rows, first.size, work)).T
+
+
+def plain_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:
+    """Σ_{m,m'} c_m c_m' asin ρ_mm', ρ the correlation under the tilt of each pair (i, j).
+
+    Parameters
+    ----------
+    states : array, shape (S, n, n)
+    c : array, shape (n,)
+    first, second : array of int, shape (N,)
+        i and j.
+
+    Returns
+    -------
+    array, shape (S, N)
+    """
+    n = len(c)
+    total = np.empty(len(states) * first.size)
+    size = max(1, _CHUNK // n**2)
+    for start in range(0, total.size, size):
+        state, pair = np.divmod(np.arange(start, min(start + size, total.size)), first.size)
+        i, j = first[pair], second[pair]
+        own = states[state]
+        column, other, cross = states[state, i], states[state, j], states[state, i, j]
+        s_i, s_j = 1 + states[state, i, i], 1 + states[state, j, j]
+        # The tilt subtracts u uᵀ + v vᵀ (Gram-Schmidt on the columns i and j of Ω).
+        u = column / np.sqrt(s_i)[:, None]
+        v = other - (cross / s_i)[:, None] * column
+        v /= np.sqrt(s_j - cross**2 / s_i)[:, None]
+        uv = np.stack((u, v), axis=-1)
+        tilted = own - uv @ uv.swapaxes(-1, -2)
+        r = 1 / np.sqrt(1 + diagonal(tilted))
+        tilted *= r[:, :, None]
+        tilted *= r[:, None, :]
+        angle = np.arcsin(tilted, out=tilted)
+        total[start : start + size] = (angle.reshape(-1, n) @ c).reshape(-1, n) @ c
+    return total.reshape(len(states), -1)
+
+
+def variance_gradient(Omega: Array, c: Array, i: Array, j: Array) -> Array:
+    r"""Derivative of entries (i, j) of `variance` in all entries of Ω at once.
+
+    With E = (e_i, e_j), S = 1 + Eᵀ Ω E and K = Ω E S⁻¹ the tilted covariance is
+    T = Ω − K Eᵀ Ω, so dT = B dΩ Bᵀ with B = 1 − K Eᵀ; and the determinant of S makes up the
+    gain.
+
+    Parameters
+    ----------
+    Omega : array, shape (n, n)
+    c : array, shape (n,)
+    i, j : array of int, shape (N,)
+
+    Returns
+    -------
+    array, shape (N, n, n)
+        G, symmetric: d variance_ij = Σ_ab G_ab dΩ_ab.
+    """
+    here = np.arange(len(i))
+    pair = np.stack((i, j), axis=1)
+    columns = Omega[:, pair].transpose(1, 0, 2)  # Ω E, (N, n, 2)
+    S = np.eye(2) + columns[here[:, None], pair]
+    inverse = np.linalg.inv(S)
+    K = columns @ inverse
+    T = Omega - K @ columns.swapaxes(-1, -2)
+    r = 1 / np.sqrt(1 + diagonal(T))
+    rho = T * r[:, :, None] * r[:, None, :]
+    slope = np.outer(c, c) / np.sqrt(1 - rho**2)
+    total = np.einsum("m,nml,l->n", c, np.arcsin(rho), c)
+    H = slope * r[:, :, None] * r[:, None, :]
+    n = np.arange(len(c))
+    H[:, n, n] -= r**2 * (slope * rho).sum(-1)
+    HK = H @ K
+    KHK = K.swapaxes(-1, -2) @ HK
+    for a in (0, 1):  # Bᵀ H B, where i and j may be the same unit
+        H[here, pair[:, a]] -= HK[:, :, a]
+        H[here, :, pair[:, a]] -= HK[:, :, a]
+    weight = (2 / np.pi) ** 2 / np.sqrt(np.linalg.det(S))
+    H *= weight[:, None, None]
+    own = weight[:, None, None] * (KHK - total[:, None, None] * inverse / 2)
+    for a in (0, 1):
+        for b in (0, 1):
+            H[here, pair[:, a], pair[:, b]] += own[:, a, b]
+    return H

@@ -1,0 +1,86 @@
+r"""The Jacobian of the flow, for implicit integrators: analytic, assembled in array code.
+
+The unknowns are the upper triangle of Q, row by row, and then M.  Of the drifts Ψ^M and Ψ^GF
+the derivative along one unknown is a matrix product; of Ψ^Var all derivatives of one entry come
+at once, for the price of the entry itself.  Builds on `flow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from twolayer.flow import TERMS
+from twolayer.overlaps import assemble
+from twolayer.task import Task, coefficients
+
+Array = np.ndarray
+
+#: Numbers in flight at once.
+_IN_FLIGHT = 200_000
+
+
+def jacobian(
+    task: Task, P: Array, learning_rate: float, terms: str
+) -> Callable[[Array, Array], Array]:
+    """The function (Q, M) → derivatives of (dQ/dt, dM/dt) in (Q, M).
+
+    Parameters
+    ----------
+    task : Task
+    P : array, shape (k, k)
+    learning_rate : float
+    terms : str
+        As for `flow.right_hand_side`.
+
+    Returns
+    -------
+    callable
+        It returns an array of shape (N, N), N = p(p + 1)/2 + pk.  Costs O(p² (p + k)²) numbers,
+        and O(p² (p + k)³) operations in matrix products.
+
+    Examples
+    --------
+    One student, one target, square: dQ/dt = 4 (1 − Q) Q + 8 (M² − Q²).
+
+    >>> J = jacobian(Task("square"), np.eye(1), 0.1, "gradient-flow")
+    >>> J(np.array([[2.0]]), np.array([[0.5]]))
+    array([[-44.,   8.],
+           [ -3.,  -6.]])
+    """
+    noise_free, label_noise = TERMS[terms]
+    activation, k = task.activation, len(P)
+
+    def of(Q: Array, M: Array) -> Array:
+        p = len(Q)
+        c = coefficients(p, k)
+        Omega = assemble(Q, M, P)
+        i, j = np.triu_indices(p)
+        pairs, n = len(i), p + k
+        rows = np.concatenate((i, np.repeat(np.arange(p), k)))
+        columns = np.concatenate((j, np.tile(np.arange(p, n), p)))
+        N, rate = len(rows), learning_rate / p
+        out = np.empty((N, N))
+        size = max(1, _IN_FLIGHT // n**2)
+        for start in range(0, N, size):  # one direction of Ω for each unknown
+            some = slice(start, min(start + size, N))
+            here = np.arange(some.stop - start)
+            change = np.zeros((len(here), n, n))
+            change[here, rows[some], columns[some]] = 1.0
+            change[here, columns[some], rows[some]] = 1.0
+            moved = activation.drift_along(Omega, change, c, p)
+            dQ = moved[..., :p] + moved[..., :p].swapaxes(-1, -2)
+            if label_noise and task.noise:
+                dQ += rate * task.noise * activation.gain_along(Q, change[:, :p, :p])
+            out[:pairs, some] = dQ[:, i, j].T
+            out[pairs:, some] = moved[..., p:].reshape(len(here), -1).T
+        if noise_free:
+            twice = np.where(rows == columns, rate, 2 * rate)  # Ω_ab and Ω_ba are one unknown
+            for start in range(0, pairs, size):
+                some = slice(start, min(start + size, pairs))
+                gradient = activation.variance_gradient(Omega, c, i[some], j[some])
+                out[some] += twice * gradient[:, rows, columns]
+        return out
+
+    return of
