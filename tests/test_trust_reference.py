@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from conftest import ROOT, write_notebook
+from conftest import ROOT
 
-from twolayer import figures, reference
+from twolayer import reference
 from twolayer.errors import InvalidInput
 
 
@@ -27,13 +27,10 @@ CSV = "curve,t,excess_risk,low,high\n" + "".join(
 def made(clone):
     """A clone with a figure, and its reference."""
     (clone / "tests").mkdir()
-    (clone / "table.csv").write_text(CSV)
-    write_notebook(
-        clone / "notebooks/tiny.ipynb",
-        "a = 1\nb = 1",
-        f"open('tiny.csv', 'w').write(open({str(clone / 'table.csv')!r}).read())",
-    )
-    figures.make(clone)
+    (clone / "book/figures").mkdir()
+    (clone / "book/figures/tiny.csv").write_text(CSV)
+    notebook = {"metadata": {"twolayer": {"profile": "quick"}}}
+    (clone / "book/figures/tiny.ipynb").write_text(json.dumps(notebook))
     assert "cannot be read" not in reference.update(clone)[0]
     assert reference.check(clone) == []
     return clone
@@ -91,5 +88,5 @@ def test_figures_that_are_not_there_or_of_another_size(made):
     with pytest.raises(InvalidInput, match="made with profile quick"):
         reference.check(made)
     file.unlink()
-    with pytest.raises(InvalidInput, match="figure tiny.*made"):
+    with pytest.raises(InvalidInput, match=r"figure tiny.*made"):
         reference.check(made)
