@@ -73,7 +73,8 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
     draws = Draws(0, 0, block, n, d - n)
     for b in range(blocks):
         normals, radii = draws.blocks(1)
-        arguments = (targets, students, X, C, code, rate, 0.2, True)
+        labels = chain.labels(tl.Task(name, noise=0.04), targets, normals, block, True)
+        arguments = (labels, students, X, C, k, code, rate, True)
         assert kernels.advance(normals, radii, *arguments, False) == (0, block)
         noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)

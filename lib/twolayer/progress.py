@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from tqdm.auto import tqdm
-
 #: Seconds before a bar is shown.
 DELAY = 3.0
 
@@ -27,6 +25,8 @@ class Progress:
     """
 
     def __init__(self, total: float, label: str, show: bool = True) -> None:
+        from tqdm.auto import tqdm
+
         self._bar = tqdm(
             total=total,
             desc=label,

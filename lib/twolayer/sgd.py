@@ -24,7 +24,9 @@ from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
 from twolayer.chain import Outcome, bytes_needed, check, run
-from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
+from twolayer.errors import InvalidInput, choice, fits_in_memory, flag, integer, shown, times
+from twolayer.errors import learning_rate as check_learning_rate
+from twolayer.errors import seed as check_seed
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.plan import METHODS, RECORDS, Plan, make_plan
 from twolayer.progress import Progress
@@ -120,13 +122,14 @@ def simulate(
     if not isinstance(task, Task):
         raise InvalidInput("task", shown(task), "a twolayer.Task")
     t_eval = times("t_eval", t_eval)
-    learning_rate = positive("learning_rate", learning_rate)
-    runs, seed = integer("runs", runs, 1), integer("seed", seed, 0)
+    learning_rate = check_learning_rate(learning_rate)
+    runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
     choice("method", method, METHODS)
     choice("record", record, RECORDS)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record)
+    fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     if checkpoint is None:
         outcomes = _outcomes(plan, runs, executor, progress, None)
     else:
