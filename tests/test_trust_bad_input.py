@@ -205,7 +205,8 @@ def test_no_public_function_is_left_out():
     for call, good in GOOD.items():
         if call is not activations.get:
             assert set(inspect.signature(call).parameters) - {"self"} == set(good), call
-    left = {getattr(tl, name) for name in tl.__all__} - set(GOOD)
+    public = {getattr(tl, name) for name in tl.__all__}
+    left = {each for each in public if not inspect.ismodule(each)} - set(GOOD)
     assert left == {
         tl.Activation,
         tl.Divergence,
