@@ -71,6 +71,9 @@ TABLES = {
     "regimes": Table(("point",), "d", "variance", ()),
 }
 
+#: Figures of what differs from run to run: the moments at which processes were killed.
+UNCOMPARED = ("trust",)
+
 #: Figure → curve → points (x, value, spread).
 Points = dict[str, dict[str, list[list[float]]]]
 
@@ -160,6 +163,8 @@ def collect(root: Path) -> Points:
     """
     out: Points = {}
     for figure in load(root):
+        if figure in UNCOMPARED:
+            continue
         folder = root / "book" / "figures"
         try:
             kept = json.loads((folder / f"{figure}.ipynb").read_text("utf-8"))
