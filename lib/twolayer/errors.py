@@ -111,6 +111,14 @@ def instance(argument: str, value: Any, kind: type) -> None:
         raise InvalidInput(argument, shown(value), f"a twolayer.{kind.__name__}")
 
 
+def executor(value: Any) -> None:
+    """Refuse what is neither None nor an instance of something like a `concurrent.futures` one."""
+    if value is None:
+        return
+    if isinstance(value, type) or not callable(getattr(value, "submit", None)):
+        raise InvalidInput("executor", shown(value), "a concurrent.futures.Executor or None")
+
+
 def fits_in_memory(argument: str, value: object, numbers: float) -> None:
     """Refuse an argument that asks for more numbers than the memory of this machine holds."""
     try:
