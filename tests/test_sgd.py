@@ -12,18 +12,16 @@ import reference
 from scipy.stats import ks_2samp, norm
 
 import twolayer as tl
-from twolayer import chain, kernels
+from twolayer import chain
 from twolayer import sgd as sgd_module
+from twolayer.draws import Draws
+from twolayer.kernels import sgd as kernels
 from twolayer.plan import make_plan
 
 NAMES = ["erf", "square"]
 NOISE, LEARNING_RATE = 0.04, 0.5
 #: x² blows up at rates at which erf is at ease, the sooner the smaller d is.
 GENTLE = {"erf": LEARNING_RATE, "square": 0.05}
-
-
-def generator(seed, number):
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(number,))))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,7 +34,8 @@ def test_blocks_are_sample_by_sample_sgd(name, p, k, d):
     rate = GENTLE[name]
     dt = rate / (p * d)
     run = tl.simulate(task, start, learning_rate=rate, t_eval=record * dt, seed=5, method="direct")
-    rng, block = generator(5, 0), run.provenance["block"]
+    block = run.provenance["block"]
+    draws = Draws(5, 0, block, d, 0)
     W = start.W
     for step in range(record[-1] + 1):
         for n in np.flatnonzero(record == step):
@@ -45,8 +44,9 @@ def test_blocks_are_sample_by_sample_sgd(name, p, k, d):
             np.testing.assert_allclose(run.M[0, n], ov.M, rtol=1e-12, atol=1e-13)
             assert run.excess_risk[0, n] == pytest.approx(tl.excess_risk(task, ov), abs=1e-13)
         if step % block == 0:
-            samples = rng.standard_normal((block, d)) / np.sqrt(d)
-            noise = np.sqrt(NOISE) * rng.standard_normal(block)
+            normals = draws.blocks(1)[0][0]
+            samples = normals[:-block].reshape(block, d) / np.sqrt(d)
+            noise = np.sqrt(NOISE) * normals[-block:]
         x, z = samples[step % block], noise[step % block]
         W = reference.sgd_step(name, W, start.W_star, x, z, rate)
     np.testing.assert_allclose(run.t, record * dt)
@@ -70,16 +70,16 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
     W = np.concatenate((targets, students))[:, :n] @ basis * np.sqrt(d)
     X, C = np.empty((block, width)), np.empty((block, p))
     code, rate = tl.activations.get(name).code, 0.05 / (p * d)
-    ours, theirs = generator(0, 0), generator(0, 0)
+    draws = Draws(0, 0, block, n, d - n)
     for b in range(blocks):
-        arguments = (targets, students, X, C, code, rate, 0.2, d - n)
-        assert kernels.run_block(ours, *arguments) == block
-        kernels.draw(theirs, X, d - n)
-        noise = 0.2 * theirs.standard_normal(block)
+        normals, radii = draws.blocks(1)
+        arguments = (targets, students, X, C, code, rate, 0.2, True)
+        assert kernels.advance(normals, radii, *arguments, False) == (0, block)
+        noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)
         for x, z in zip(X[:, :n] @ basis + X[:, n:] @ new_axes, noise, strict=True):
             W[k:] = reference.sgd_step(name, W[k:], W[:k], x / np.sqrt(d), z, 0.05)
-        kernels.absorb(students, X, C, k, d - n)
+        kernels.absorb(students, X, C, k, True)
         held = np.concatenate((targets, students))
         assert not students[:, n:].any()
         np.testing.assert_allclose(held @ held.T, W @ W.T / d, rtol=1e-10, atol=1e-12)
@@ -88,7 +88,7 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
 
 
 def test_the_wishart_factor_has_the_right_law():
-    """Gram matrices of `draw` against those of vectors in R^40, entry by entry.
+    """Gram matrices of what `place` writes against those of vectors in R^40, entry by entry.
 
     Two-sample Kolmogorov-Smirnov on six entries; Bonferroni, total false-alarm rate 1e-4.
     """
@@ -96,8 +96,8 @@ def test_the_wishart_factor_has_the_right_law():
     rng = np.random.default_rng(7)
     X = np.empty((block, n + block))
     drawn = []
-    for _ in range(runs):
-        kernels.draw(rng, X, d - n)
+    for normals, radii in zip(*Draws(7, 0, block, n, d - n).blocks(runs), strict=True):
+        kernels.place(normals, radii, X, True)
         drawn.append(X @ X.T)
     plain = rng.standard_normal((runs, block, d))
     plain = plain @ plain.swapaxes(1, 2)
@@ -293,7 +293,7 @@ def test_divergence_at_a_block_boundary():
 def test_interruption_returns_the_finished_runs(monkeypatch):
     task, start = tl.Task("erf"), tl.Weights.gaussian(p=3, k=2, d=30, seed=0)
     common = {"learning_rate": 0.1, "t_eval": [0.1, 1.0, 30.0], "seed": 1}
-    monkeypatch.setattr(chain, "_BREATH", 1e-4)
+    monkeypatch.setattr(chain, "_BATCH", 1)
     steps = 30.0 / (0.1 / 90)
 
     def interrupt_after(fraction):
@@ -318,7 +318,7 @@ def test_checkpoints_continue_to_the_same_bits(tmp_path, monkeypatch):
     common = {"learning_rate": 0.2, "t_eval": np.linspace(0, 20, 9), "runs": 3, "seed": 2}
     whole = tl.simulate(task, start, **common)
     monkeypatch.setattr(chain, "_SAVE_EVERY", 0.0)
-    monkeypatch.setattr(chain, "_BREATH", 1e-3)
+    monkeypatch.setattr(chain, "_BATCH", 1)
     calls = iter(range(10**9))
 
     def killed(self, done):

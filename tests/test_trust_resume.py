@@ -76,7 +76,7 @@ def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     state, outcome = chain._begin(this, 1)
     fields = {
         "block": 0,
-        "random_state": state.rng.bit_generator.state,
+        "random_state": state.draws.state,
         "arrays": {
             "students": state.students,
             "Q": outcome.Q[:0],
@@ -216,7 +216,7 @@ def test_a_disk_that_fills_up_does_not_cost_the_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("workers", [None, 2])
 def test_a_run_that_blows_up_does_so_again_from_its_checkpoint(tmp_path, workers, monkeypatch):
     monkeypatch.setattr(chain, "_SAVE_EVERY", 0.0)
-    monkeypatch.setattr(chain, "_BREATH", 1e-4)
+    monkeypatch.setattr(chain, "_BATCH", 1)
     task = tl.Task("square")
     start = tl.Weights.gaussian(p=2, k=1, d=40, seed=0)
     common = {"learning_rate": 6.0, "t_eval": np.linspace(0, 30, 400), "seed": 1}

@@ -2,7 +2,7 @@
 
 A run draws from its own random stream, given by (seed, run number), in blocks whose
 boundaries depend on (p, k, d) alone: neither other runs nor the recording times can
-change it.  Builds on `plan` and `kernels`.
+change it.  Builds on `plan`, `draws` and `kernels`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from twolayer import checkpoint as checkpoints
+from twolayer.draws import Draws
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import assemble
 from twolayer.plan import Plan
 from twolayer.task import excess_risk_of
 
-#: Seconds of uninterrupted compiled work, so that Ctrl-C and the progress bar stay prompt.
-_BREATH = 0.2
+#: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
+_BATCH = 100_000
 #: Seconds between two checkpoints of a run.
 _SAVE_EVERY = 20.0
 
@@ -50,7 +51,7 @@ class Outcome:
 class _State:
     """Where a run stands: at the start of block number `block`."""
 
-    rng: np.random.Generator
+    draws: Draws
     students: np.ndarray
     block: int = 0
 
@@ -77,15 +78,16 @@ def run(
     Outcome
         Complete, or with `blew_up_at` or `interrupted` set.
     """
-    from twolayer import kernels
+    from twolayer.kernels import sgd as kernels
 
     file = None if checkpoint is None else checkpoints.file_of(checkpoint, number)
     state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
     X = np.empty((plan.block, plan.students.shape[1]))
     C = np.empty((plan.block, len(plan.students)))
     deviation = np.sqrt(plan.task.noise)
-    shared = (X, C, plan.task.activation.code, plan.rate, deviation, plan.freedom)
-    pace, saved = 1, time.monotonic()
+    weights = (plan.targets, state.students)
+    shared = (X, C, plan.task.activation.code, plan.rate, deviation, plan.projected)
+    batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
     try:
         while outcome.count < plan.steps.size and outcome.blew_up_at is None:
             step = int(plan.steps[outcome.count])
@@ -93,26 +95,20 @@ def run(
                 outcome = _record(plan, outcome, state.students)
                 continue
             ahead = step // plan.block - state.block
-            started = time.monotonic()
             if ahead > 0:
-                blocks = min(ahead, pace)
-                whole, done = kernels.advance(
-                    state.rng, plan.targets, state.students, *shared, blocks
-                )
-                state.block += whole
-                if done < plan.block:
-                    return replace(outcome, blew_up_at=state.block * plan.block + done)
-                spent = time.monotonic() - started
-                pace = max(1, min(2 * pace, int(blocks * _BREATH / max(spent, 1e-6))))
+                drawn = state.draws.blocks(min(ahead, batch))
+                last, done = kernels.advance(*drawn, *weights, *shared, True)
             else:
-                done = kernels.run_block(state.rng, plan.targets, state.students, *shared)
+                last, done = kernels.advance(*state.draws.blocks(1), *weights, *shared, False)
                 outcome = _record_inside(plan, outcome, state, X, C, done)
                 if outcome.count == plan.steps.size or outcome.blew_up_at is not None:
                     break
-                if done < plan.block:
-                    return replace(outcome, blew_up_at=state.block * plan.block + done)
-                kernels.absorb(state.students, X, C, len(plan.targets), plan.freedom)
-                state.block += 1
+                if done == plan.block:
+                    kernels.absorb(state.students, X, C, len(plan.targets), plan.projected)
+            state.block += last
+            if done < plan.block:
+                return replace(outcome, blew_up_at=state.block * plan.block + done)
+            state.block += 1
             report(min(state.block * plan.block, plan.steps[-1]))
             if file is not None and time.monotonic() - saved > _SAVE_EVERY:
                 _save(plan, file, state, outcome)
@@ -126,9 +122,9 @@ def run(
 
 
 def _begin(plan: Plan, number: int) -> tuple[_State, Outcome]:
-    sequence = np.random.SeedSequence(plan.seed, spawn_key=(number,))
-    rng = np.random.Generator(np.random.SFC64(sequence))
-    return _State(rng, plan.students.copy()), Outcome.empty(plan)
+    coordinates = len(plan.students) + len(plan.targets) if plan.projected else plan.d
+    draws = Draws(plan.seed, number, plan.block, coordinates, plan.freedom)
+    return _State(draws, plan.students * plan.scale), Outcome.empty(plan)
 
 
 def _record(plan: Plan, outcome: Outcome, students: np.ndarray) -> Outcome:
@@ -152,7 +148,9 @@ def _record_inside(
         inside = int(plan.steps[outcome.count]) - start
         if inside >= plan.block or inside > done:
             break
-        outcome = _record(plan, outcome, state.students + C[:inside].T @ X[:inside])
+        students = C[:inside].T @ X[:inside]
+        students += state.students
+        outcome = _record(plan, outcome, students)
     return outcome
 
 
@@ -186,7 +184,7 @@ def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
         "M": outcome.M[:n],
         "excess_risk": outcome.excess_risk[:n],
     }
-    random_state = state.rng.bit_generator.state
+    random_state = state.draws.state
     try:
         checkpoints.save(
             file, plan.fingerprint, checkpoints.Checkpoint(state.block, random_state, arrays)
@@ -212,7 +210,7 @@ def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
         fits = n <= plan.steps.size and saved.block >= 0
         if not (fits and (n == plan.steps.size or at <= plan.steps[n])):
             raise ValueError("recorded times and blocks that go together")
-        state.rng.bit_generator.state = saved.random_state
+        state.draws.state = saved.random_state
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         checkpoints.set_aside(file, InvalidInput("checkpoint", str(file), f"whole ({error})"))
         return _begin(plan, number)

@@ -90,7 +90,7 @@ def gain_along(Q: Array, change: Array) -> Array:
 def variance(Omega: Array, c: Array, p: int) -> Array:
     """Σ_{m,m'} c_m c_m' E[σ'(λ_i) σ'(λ_j) σ(λ_m) σ(λ_m')]: an arcsine for all pairs of pairs.
 
-    Compiled where numba is installed (`kernels.tilted_arcsines`), else in NumPy.
+    Compiled where numba is installed (`kernels.pairs.tilted_arcsines`), else in NumPy.
     """
     lead, n = Omega.shape[:-2], len(c)
     states = np.ascontiguousarray(Omega.reshape(-1, n, n))
@@ -103,7 +103,7 @@ def variance(Omega: Array, c: Array, p: int) -> Array:
 
 def compiled_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:
     """`plain_arcsines` by the compiled kernel, on all cores if there is enough to do."""
-    from twolayer import kernels
+    from twolayer.kernels import pairs as kernels
 
     def rows(start: int, stop: int) -> Array:
         return kernels.tilted_arcsines(states, c, first[start:stop], second[start:stop]).T

@@ -86,7 +86,7 @@ class HermiteField:
     def _spread(self, kernel: str, state: tuple, counts: Array) -> list[Array]:
         rows, work = PLAIN[kernel], float(len(self.z) * counts.sum())
         if COMPILED:
-            from twolayer import kernels
+            from twolayer.kernels import hermite as kernels
 
             rows = getattr(kernels, kernel)
         return spread(lambda *both: rows(*state, *both), len(counts), work, step=_STEP)
@@ -148,7 +148,7 @@ def plain_drift(
     start: int,
     stop: int,
 ) -> Array:
-    """Σ_n D_n e_n z and, last, Σ_n E_n e_n over the nodes; see `kernels.hermite_drift`."""
+    """Σ_n D_n e_n z and, last, Σ_n E_n e_n over the nodes; see `kernels.hermite`."""
     here, out = slice(start, stop), np.zeros((stop - start, z.shape[1] + 1))
     for n, (S, D, E) in enumerate(modes(alpha[here], q[here], z, counts[here])):
         e = error[n] + own[here, None] * measure[n] * S

@@ -8,7 +8,7 @@ three-point function of erf needs of a pair only
 
 a few square roots, so that for thousands of particles the p² pairs cost less than a
 quadrature over samples, which is linear in p (`fields.GridField`).  Compiled where numba is
-installed (`kernels.pair_sums`, `kernels.pair_arcsines`).  Builds on `rules` and `threads`.
+installed (`kernels.pairs`).  Builds on `rules` and `threads`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PairField:
         itself = self.self_term != "none"
         state = (np.ascontiguousarray(alpha), root, self.weight, self.xi, self.w_xi, itself)
         if COMPILED:
-            from twolayer import kernels
+            from twolayer.kernels import pairs as kernels
 
             compiled = getattr(kernels, kernel)
             rows = lambda start, stop: compiled(*state, start, stop)  # noqa: E731

@@ -7,6 +7,7 @@ sent to another process.  Builds on `overlaps`, `task` and `storage`.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,7 +26,7 @@ RECORDS = ("overlaps", "norms")
 
 #: Packages whose version may change the bits of a run, and our modules that do.
 _SHAPING = ("twolayer", "numpy", "numba")
-_SOURCES = ("chain.py", "kernels.py", "plan.py")
+_SOURCES = ("chain.py", "draws.py", "plan.py", "kernels/sgd.py", "kernels/functions.py")
 #: A step count beyond this is not exact in floating point.
 _MAX_STEPS = 2**53
 
@@ -40,7 +41,9 @@ class Plan:
     learning_rate : float
     d : int
     targets, students : array, shapes (k, D) and (p, D)
-        W*/√d and W/√d in the D coordinates of the method, at the start.
+        W*/√d and W/√d in the D coordinates of the method, at the start, the students over
+        `scale`: they may be large, and the caller's own are kept.
+    scale : float
     steps : array of int64, shape (T,)
         The steps to record.
     block : int
@@ -58,6 +61,7 @@ class Plan:
     d: int
     targets: np.ndarray
     students: np.ndarray
+    scale: float
     steps: np.ndarray
     block: int
     projected: bool
@@ -96,13 +100,12 @@ def make_plan(
     The arguments are those of `simulate`; raises `InvalidInput` if they do not fit together.
     """
     if isinstance(start, Weights):
-        rows, rank = np.concatenate((start.W, start.W_star)) / np.sqrt(start.d), 0
+        rank = 0
         if d is not None and integer("d", d, 1) != start.d:
             raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
         d = start.d
     elif isinstance(start, Overlaps):
-        rows = start.factor()
-        rank = rows.shape[1]
+        rank = start.rank
         if d is None:
             raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
         d = integer("d", d, 1)
@@ -113,16 +116,9 @@ def make_plan(
     p, k = start.p, start.k
     method, block, why = _choose(method, p, k, d)
     projected = method == "projected"
-    if projected:
-        width = p + k + block
-        rows = np.roll(rows, k, axis=0)  # targets first
-        triangle = np.linalg.qr(rows.T, mode="r").T
-        rows = np.roll(triangle, -k, axis=0)
-    else:
-        width = d
-    fits_in_memory("d", d, 2 * (p + k) * width)
-    held = np.zeros((p + k, width))
-    held[:, : rows.shape[1]] = rows
+    width = p + k + block if projected else 0
+    fits_in_memory("d", d, 2 * (p + k) * (width or d))
+    students, targets, scale = _coordinates(start, d, width)
 
     rate = learning_rate / (p * d)
     if rate == 0:
@@ -143,7 +139,7 @@ def make_plan(
         "method": method,
         "block": block,
         "record": record,
-        "start": _digest(held),
+        "start": _digest(students) + _digest(targets),
         "steps": _digest(steps),
         "source": _source(),
         **{f"{name} version": of for name, of in versions().items() if name in _SHAPING},
@@ -152,8 +148,9 @@ def make_plan(
         task=task,
         learning_rate=learning_rate,
         d=d,
-        targets=held[p:].copy(),
-        students=held[:p].copy(),
+        targets=targets,
+        students=students,
+        scale=scale,
         steps=steps,
         block=block,
         projected=projected,
@@ -162,6 +159,25 @@ def make_plan(
         fingerprint=fingerprint,
     )
     return plan, why
+
+
+def _coordinates(
+    start: Weights | Overlaps, d: int, width: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Students, targets, and the scale of the students; `width` coordinates, or d if it is 0."""
+    if isinstance(start, Weights) and not width:
+        return start.W, start.W_star / np.sqrt(d), 1 / math.sqrt(d)
+    if isinstance(start, Weights):
+        rows = np.concatenate((start.W, start.W_star)) / np.sqrt(d)
+    else:
+        rows = start.factor()
+    p, k = start.p, start.k
+    if width:
+        rows = np.roll(rows, k, axis=0)  # targets first: the triangle leaves them alone
+        rows = np.roll(np.linalg.qr(rows.T, mode="r").T, -k, axis=0)
+    held = np.zeros((p + k, width or d))
+    held[:, : rows.shape[1]] = rows
+    return held[:p].copy(), held[p:].copy(), 1.0
 
 
 def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:

@@ -121,7 +121,7 @@ def differences(kept: Points, now: Points) -> list[str]:
     Examples
     --------
     >>> differences({"4": {"ODE": [[1.0, 0.5, 0.0]]}}, {"4": {"ODE": [[1.0, 0.6, 0.0]]}})
-    ['figure 4, ODE, t = 1: 0.6, but the reference is 0.5 (may differ by 0.0005)']
+    ['figure 4, ODE, t = 1: 0.6, but the reference is 0.5 (may differ by 0.0006)']
     """
     out = [f"figure {name} is gone" for name in kept if name not in now]
     for figure, curves in now.items():

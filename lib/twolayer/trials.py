@@ -282,7 +282,7 @@ def _long_run(folder: str | None) -> Trajectory:
 
 def _hurried(folder: str) -> None:
     """The long run in a process of its own, which saves a hundred times a second."""
-    chain._BREATH, chain._SAVE_EVERY = 1e-3, 1e-2
+    chain._BATCH, chain._SAVE_EVERY = 1, 1e-2
     _long_run(folder)
 
 

@@ -1,0 +1,64 @@
+r"""Random numbers of a run, block by block, in an order that nothing else can change.
+
+Two streams, one of normals and one of chi variables, are each read in the order of the blocks;
+how many blocks are drawn at once makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Draws:
+    """The streams of one run.
+
+    Parameters
+    ----------
+    seed, number : int
+        The run's stream depends on these alone.
+    block : int
+        Samples B in a block.
+    coordinates : int
+        Coordinates of a sample that are drawn: d, or n = p + k if projected.
+    freedom : int
+        Dimensions d − n outside the span of all weights if projected; 0 if not.
+
+    Examples
+    --------
+    >>> one, other = Draws(0, 0, 4, 3, 90), Draws(0, 0, 4, 3, 90)
+    >>> whole, parts = one.blocks(3), [other.blocks(1) for _ in range(3)]
+    >>> bool((whole[0] == np.concatenate([normals for normals, _ in parts])).all())
+    True
+    """
+
+    def __init__(self, seed: int, number: int, block: int, coordinates: int, freedom: int) -> None:
+        streams = np.random.SeedSequence(seed, spawn_key=(number,)).spawn(2)
+        self._normals, self._radii = (
+            np.random.Generator(np.random.SFC64(stream)) for stream in streams
+        )
+        below = block * (block - 1) // 2 if freedom else 0
+        #: Normals of a block: the samples in coordinates, Bartlett's factor, the label noise.
+        self.size = block * coordinates + below + block
+        self._freedom = freedom - np.arange(block if freedom else 0, dtype=float)
+
+    def blocks(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Normals (count, size) and, if projected, chi variables (count, B) of the next blocks."""
+        normals = self._normals.standard_normal((count, self.size))
+        radii = self._radii.chisquare(self._freedom, (count, self._freedom.size))
+        return normals, np.sqrt(radii, out=radii)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where both streams stand."""
+        return {
+            "normals": self._normals.bit_generator.state,
+            "radii": self._radii.bit_generator.state,
+        }
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        self._normals.bit_generator.state = state["normals"]
+        self._radii.bit_generator.state = state["radii"]

@@ -1,0 +1,28 @@
+"""Numba where it is installed; where it is not (in a browser) kernels run as plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+try:
+    from numba import njit
+
+    COMPILED = True
+except ImportError:
+    COMPILED = False
+
+    def njit(**_: Any) -> Callable[[Any], Any]:
+        """Leave functions as they are."""
+        return lambda function: function
+
+
+#: Sums may be reordered, so that a loop over them becomes vector code.
+FAST = {"reassoc", "contract", "nsz"}
+#: Products and sums may be fused, but nothing is reordered.
+EXACT = {"contract", "nsz"}
+
+
+def compiled(fastmath: set[str] | bool = False) -> Callable[[Any], Any]:
+    """Compile a kernel: kept on disk, free of Python's lock, 1/0 = ∞ as in NumPy."""
+    return njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)

@@ -1,0 +1,146 @@
+"""Erf: arcsines over pairs of pairs of units, and sums over pairs of particles.
+
+In NumPy: `erf.plain_arcsines`, `pairs.plain_sums` and `pairs.plain_arcsines`.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from twolayer.kernels.compiler import FAST, compiled
+from twolayer.kernels.functions import arcsine
+
+
+@compiled(fastmath=FAST)
+def tilted_arcsines(
+    states: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """Σ_{m,m'} c_m c_m' asin ρ_mm' for every state and pair (i, j) of students.
+
+    ρ is the correlation matrix of 1 + T, T = Ω − u uᵀ − v vᵀ the covariance under the tilt
+    σ'(λ_i) σ'(λ_j); `erf.plain_arcsines` is the same in NumPy.
+    """
+    S, n, _ = states.shape
+    out = np.empty((S, first.size))
+    u, v, r = np.empty(n), np.empty(n), np.empty(n)
+    for state in range(S):
+        Omega = states[state]
+        for pair in range(first.size):
+            i, j = first[pair], second[pair]
+            s_i, cross = 1.0 + Omega[i, i], Omega[i, j]
+            scale_u = 1.0 / sqrt(s_i)
+            scale_v = 1.0 / sqrt(1.0 + Omega[j, j] - cross * cross / s_i)
+            for m in range(n):
+                u[m] = Omega[i, m] * scale_u
+                v[m] = (Omega[j, m] - cross / s_i * Omega[i, m]) * scale_v
+                r[m] = 1.0 / sqrt(1.0 + Omega[m, m] - u[m] * u[m] - v[m] * v[m])
+            # u, v and r share one scaling: ρ_mm' = r_m r_m' (Ω_mm' − u_m u_m' − v_m v_m').
+            total = 0.0
+            for m in range(n):
+                u_m, v_m, r_m, row = u[m], v[m], r[m], 0.0
+                for other in range(m):
+                    tilted = Omega[m, other] - u_m * u[other] - v_m * v[other]
+                    row += c[other] * arcsine(tilted * r_m * r[other])
+                tilted = Omega[m, m] - u_m * u_m - v_m * v_m
+                total += c[m] * (2.0 * row + c[m] * arcsine(tilted * r_m * r_m))
+            out[state, pair] = total
+    return out
+
+
+@compiled(fastmath=FAST)
+def pair_sums(
+    alpha: np.ndarray,
+    root: np.ndarray,
+    weight: np.ndarray,
+    xi: np.ndarray,
+    w_xi: np.ndarray,
+    itself: bool,
+    start: int,
+    stop: int,
+) -> np.ndarray:
+    """Σ_j w_j A_ij α_j and, last, Σ_j w_j B_ij √q_j for the particles i of a range.
+
+    A and B are the averages over ξ in the head of `pairs`; `root` is √q.  With `itself`
+    ξ_ii = 1, without it the particle meets an independent copy.
+    """
+    p, k = alpha.shape
+    s, mean, first = np.empty(p), np.empty(p), np.empty(p)
+    product, radial = np.empty(p), np.empty(p)
+    for j in range(p):
+        s[j] = 1.0 + root[j] * root[j]
+        for a in range(k):
+            s[j] += alpha[j, a] * alpha[j, a]
+    out = np.zeros((stop - start, k + 1))
+    for i in range(start, stop):
+        for j in range(p):
+            product[j] = alpha[i, 0] * alpha[j, 0]
+            radial[j] = root[i] * root[j]
+            mean[j] = 0.0
+            first[j] = 0.0
+        for a in range(1, k):
+            for j in range(p):
+                product[j] += alpha[i, a] * alpha[j, a]
+        for node in range(xi.size):
+            x, w, s_i = xi[node], w_xi[node], s[i]
+            for j in range(p):
+                C = product[j] + x * radial[j]
+                term = w / sqrt(s_i * s[j] - C * C)
+                mean[j] += term
+                first[j] += x * term
+        if itself:
+            mean[i] = first[i] = 1.0 / sqrt(2.0 * s[i] - 1.0)
+        row = i - start
+        for a in range(k):
+            total = 0.0
+            for j in range(p):
+                total += weight[j] * mean[j] * alpha[j, a]
+            out[row, a] = total
+        total = 0.0
+        for j in range(p):
+            total += weight[j] * first[j] * root[j]
+        out[row, k] = total
+    return out
+
+
+@compiled(fastmath=FAST)
+def pair_arcsines(
+    alpha: np.ndarray,
+    root: np.ndarray,
+    weight: np.ndarray,
+    xi: np.ndarray,
+    w_xi: np.ndarray,
+    itself: bool,
+    start: int,
+    stop: int,
+) -> np.ndarray:
+    """w_i Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for the particles i of a range; see `pair_sums`."""
+    p, k = alpha.shape
+    r, product, radial = np.empty(p), np.empty(p), np.empty(p)
+    for j in range(p):
+        total = 1.0 + root[j] * root[j]
+        for a in range(k):
+            total += alpha[j, a] * alpha[j, a]
+        r[j] = 1.0 / sqrt(total)
+    out = np.zeros(stop - start)
+    for i in range(start, stop):
+        for j in range(p):
+            scale = r[i] * r[j]
+            product[j] = alpha[i, 0] * alpha[j, 0] * scale
+            radial[j] = root[i] * root[j] * scale
+        for a in range(1, k):
+            for j in range(p):
+                product[j] += alpha[i, a] * alpha[j, a] * r[i] * r[j]
+        total = 0.0
+        for node in range(xi.size):
+            x, w, part = xi[node], w_xi[node], 0.0
+            for j in range(p):
+                part += weight[j] * arcsine(product[j] + x * radial[j])
+            total += w * part
+            if itself:
+                total -= w * weight[i] * arcsine(product[i] + x * radial[i])
+        if itself:
+            total += weight[i] * arcsine(1.0 - r[i] * r[i])
+        out[i - start] = weight[i] * total
+    return out

@@ -1,0 +1,190 @@
+r"""The inner loops of the simulator.
+
+One block of B fresh samples is written as rows of X in the coordinates in which the weights
+are kept, A = W/√d; then, exactly as sample by sample,
+
+    λ^ν = A x^ν + Σ_{μ<ν} K_νμ c^μ,   K = X Xᵀ,
+    c^μ_i = γ/(p d) σ'(λ^μ_i) 𝓔^μ,
+    A ← A + Cᵀ X  at the end of the block.
+
+Nothing here depends on which times are recorded.  `tests/reference.py` does the same sample by
+sample.
+"""
+
+from __future__ import annotations
+
+from math import copysign, isfinite, sqrt
+
+import numpy as np
+
+from twolayer.kernels.compiler import FAST, compiled
+from twolayer.kernels.functions import erf_and_slope, total
+
+#: Samples between which the recursion is done one by one; those before come as a product.
+_NEAR = 16
+#: Students that are moved at once at the end of a block.
+_ROWS = 256
+
+
+@compiled()
+def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """σ(x) into `value` and σ'(x) into `slope`, for the activation with this code."""
+    if code == 0:
+        erf_and_slope(x, value, slope)
+    else:
+        for i in range(x.size):
+            value[i] = x[i] * x[i]
+            slope[i] = 2.0 * x[i]
+
+
+@compiled()
+def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool) -> int:
+    """Write a block of samples, √d x ~ N(0, I_d), into X (B, D); where its label noise starts.
+
+    `normals` and `radii` are as `draws.Draws` gives them.
+
+    Projected, the first n = D − B coordinates span all weights, and of the d − n others only
+    the Gram matrix of the block matters: a Wishart matrix, by its Bartlett factor (lower
+    triangular, chi on the diagonal, in `radii`, normal below).
+    """
+    B, D = X.shape
+    if not projected:
+        for v in range(B):
+            for a in range(D):
+                X[v, a] = normals[v * D + a]
+        return B * D
+    n, used = D - B, (D - B) * B
+    for v in range(B):
+        for a in range(n):
+            X[v, a] = normals[v * n + a]
+        for a in range(v):
+            X[v, n + a] = normals[used + a]
+        used += v
+        X[v, n + v] = radii[v]
+        for a in range(n + v + 1, D):
+            X[v, a] = 0.0
+    return used
+
+
+@compiled(FAST)
+def add_products(K: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, v: int) -> None:
+    """Out += Σ_{first ≤ μ < v} K_vμ c^μ."""
+    for u in range(first, v):
+        product = K[v, u]
+        for i in range(out.size):
+            out[i] += product * C[u, i]
+
+
+@compiled()
+def products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """A Bᵀ by BLAS; one function, since every use of np.dot costs a second to compile."""
+    return np.dot(A, B.T)
+
+
+@compiled(FAST)
+def to_lower_triangle(Z: np.ndarray) -> None:
+    """Turn the rows of Z (p, m) by one rotation so that Z is lower triangular, in place.
+
+    Householder reflections from the right: Z Zᵀ does not change but for rounding.
+    """
+    p, m = Z.shape
+    for i in range(min(p, m - 1)):
+        head = Z[i, i]
+        tail = 0.0
+        for c in range(i + 1, m):
+            tail += Z[i, c] * Z[i, c]
+        if tail == 0.0:
+            continue
+        norm = sqrt(head * head + tail)
+        pivot = head + copysign(norm, head)
+        scale = 1.0 / (norm * abs(pivot))
+        for r in range(i + 1, p):
+            along = Z[r, i] * pivot
+            for c in range(i + 1, m):
+                along += Z[r, c] * Z[i, c]
+            along *= scale
+            Z[r, i] -= along * pivot
+            for c in range(i + 1, m):
+                Z[r, c] -= along * Z[i, c]
+        Z[i, i] = -copysign(norm, head)
+        Z[i, i + 1 :] = 0.0
+
+
+@compiled()
+def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected: bool) -> None:
+    """End a block: add Cᵀ X to the students and, if projected, return to p + k coordinates.
+
+    A few rows at a time, so that no second copy of the students is made.
+    """
+    (p, D), B = students.shape, len(X)
+    for start in range(0, p, _ROWS):
+        stop = min(start + _ROWS, p)
+        some = np.empty((stop - start, B))
+        for i in range(start, stop):
+            for v in range(B):
+                some[i - start, v] = C[v, i]
+        change = np.dot(some, X)
+        for i in range(start, stop):
+            for a in range(D):
+                students[i, a] += change[i - start, a]
+    if projected:
+        to_lower_triangle(students[:, k:])
+
+
+@compiled()
+def advance(
+    normals: np.ndarray,
+    radii: np.ndarray,
+    targets: np.ndarray,
+    students: np.ndarray,
+    X: np.ndarray,
+    C: np.ndarray,
+    code: int,
+    rate: float,
+    noise_deviation: float,
+    projected: bool,
+    absorb_last: bool,
+) -> tuple[int, int]:
+    """Run through one block for each row of `normals`; the last one, and its number of steps.
+
+    `targets` (k, D) and `students` (p, D) are W*/√d and W/√d, the students being moved; X (B, D)
+    and C (B, p) are left as of the last block, which ends with `absorb` only if asked for.
+    `rate` is γ/(p d).  A run that blows up ends inside a block, with fewer than B steps, none
+    of them absorbed.
+    """
+    B, k, p = len(X), len(targets), len(students)
+    value, slope, flat = np.empty(B * k), np.empty(B * k), np.empty(B * k)
+    target, own = np.empty(B), np.empty(p)
+    for block in range(len(normals)):
+        noise = place(normals[block], radii[block], X, projected)
+        fields_star = products(X, targets)
+        for v in range(B):
+            for r in range(k):
+                flat[v * k + r] = fields_star[v, r]
+        respond(code, flat, value, slope)
+        for v in range(B):
+            mean = total(value[v * k : (v + 1) * k]) / k
+            target[v] = noise_deviation * normals[block, noise + v] + mean
+        K, fields = products(X, X), products(X, students)
+        for start in range(0, B, _NEAR):
+            stop = min(start + _NEAR, B)
+            if start > 0:
+                before = np.empty((stop - start, start))
+                for v in range(start, stop):
+                    for u in range(start):
+                        before[v - start, u] = K[v, u]
+                far = np.dot(before, C[:start])
+                for v in range(start, stop):
+                    for i in range(p):
+                        fields[v, i] += far[v - start, i]
+            for v in range(start, stop):
+                add_products(K, C, fields[v], start, v)
+                respond(code, fields[v], own, C[v])
+                step = rate * (target[v] - total(own) / p)
+                if not isfinite(step):
+                    return block, v
+                for i in range(p):
+                    C[v, i] *= step
+        if absorb_last or block < len(normals) - 1:
+            absorb(students, X, C, k, projected)
+    return len(normals) - 1, B
