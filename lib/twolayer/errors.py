@@ -55,7 +55,7 @@ def shown(value: object) -> str:
 
 def real(argument: str, value: Any, allowed: str = "a finite number") -> float:
     """`value` as a finite float; booleans, text and arrays are refused."""
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "ndim", 0):
         raise InvalidInput(argument, shown(value), allowed)
     try:
         number = float(value)
@@ -111,6 +111,14 @@ def instance(argument: str, value: Any, kind: type) -> None:
         raise InvalidInput(argument, shown(value), f"a twolayer.{kind.__name__}")
 
 
+def executor(value: Any) -> None:
+    """Refuse what is neither None nor an instance of something like a `concurrent.futures` one."""
+    if value is None:
+        return
+    if isinstance(value, type) or not callable(getattr(value, "submit", None)):
+        raise InvalidInput("executor", shown(value), "a concurrent.futures.Executor or None")
+
+
 def fits_in_memory(argument: str, value: object, numbers: float) -> None:
     """Refuse an argument that asks for more numbers than the memory of this machine holds."""
     try:
@@ -127,11 +135,13 @@ def integer(argument: str, value: Any, minimum: int, maximum: int | None = 2**53
     allowed = f"an integer >= {minimum}"
     if isinstance(value, (float, np.floating)) and value == np.floor(value) and abs(value) < 2**53:
         value = int(value)
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidInput(argument, shown(value), allowed)
     try:
         number = operator.index(value)
     except TypeError:
         raise InvalidInput(argument, shown(value), allowed) from None
-    if isinstance(value, (bool, np.bool_)) or number < minimum:
+    if number < minimum:
         raise InvalidInput(argument, shown(value), allowed)
     if maximum is not None and number > maximum:
         raise InvalidInput(argument, shown(value), f"{allowed} and at most {maximum}")

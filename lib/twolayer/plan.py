@@ -116,9 +116,9 @@ def make_plan(
     p, k = start.p, start.k
     method, block, why = _choose(method, p, k, d)
     projected = method == "projected"
-    width = p + k + block if projected else d
-    fits_in_memory("d", d, 2 * (p + k) * width)
-    students, targets, scale = _coordinates(start, d, width if projected else 0)
+    width = p + k + block if projected else 0
+    fits_in_memory("d", d, 2 * (p + k) * (width or d))
+    students, targets, scale = _coordinates(start, d, width)
 
     rate = learning_rate / (p * d)
     if rate == 0:

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from twolayer import checkpoint as checkpoints
 from twolayer.chain import Outcome, bytes_needed, check, run
 from twolayer.errors import InvalidInput, choice, fits_in_memory, flag, integer, shown, times
+from twolayer.errors import executor as check_executor
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
 from twolayer.overlaps import Overlaps, Weights
@@ -126,8 +127,7 @@ def simulate(
     runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
     choice("method", method, METHODS)
     choice("record", record, RECORDS)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
+    check_executor(executor)
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record)
     fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     if checkpoint is None:
