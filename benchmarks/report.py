@@ -13,6 +13,11 @@ HISTORY = (
     *("date", "commit", "processor", "cores", "python", "numpy", "size"),
     *("line", "measured", "unit", "yardstick", "ratio", "target", "met"),
 )
+ALT = (
+    "Seven panels on logarithmic axes: microseconds a step of SGD against d, p and k, relative "
+    "error against seconds for two flows, seconds of a mean-field right-hand side against particles, "
+    "each with its yardsticks; and every line in units of its target."
+)
 Report = Mapping[str, Any]
 
 
@@ -68,7 +73,9 @@ def page(report: Report) -> str:
         if line["note"]:
             texts[0] += f" ({line['note']})"
         out.append("| " + " | ".join(texts) + " |")
-    out += ["", "Where the time goes, the largest first:", ""]
+    out += ["", "```{figure} ../benchmarks/latest.svg", f":alt: {ALT}", ":width: 100%", ""]
+    out += ["The same run: cost, accuracy, and how far each line is from its target.", "```", ""]
+    out += ["Where the time goes, the largest first:", ""]
     return "\n".join([*out, *(f"- {text}" for text in costs(report))])
 
 
@@ -79,7 +86,7 @@ def machine(report: Report) -> str:
     return (
         f"Size {report['size']}, {report['minutes']:.1f} minutes on {m['date']} at {m['commit']}: "
         f"{m['processor']}, {m['cores']} cores, {m['memory_GB']} GB, {m['system']}, "
-        f"{m['blas']}, {versions}; GEMM of 2000 rows {number(report['gemm'])} GFLOP/s; load "
+        f"{m['blas']}, {versions}; GEMM {number(report['gemm'])} GFLOP/s; load "
         f"before the run {m['load_before']}"
     )
 
