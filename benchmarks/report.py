@@ -14,9 +14,9 @@ HISTORY = (
     *("line", "measured", "unit", "yardstick", "ratio", "target", "met"),
 )
 ALT = (
-    "Seven panels on logarithmic axes: microseconds a step of SGD against d, p and k, relative "
-    "error against seconds for two flows, seconds of a mean-field right-hand side against particles, "
-    "each with its yardsticks; and every line in units of its target."
+    "Seven panels on logarithmic axes: microseconds a step of SGD against d, p and k; relative "
+    "error against seconds for two flows; seconds of a mean-field right-hand side against "
+    "particles; each beside its yardsticks; and every line in units of its target."
 )
 Report = Mapping[str, Any]
 

@@ -163,7 +163,7 @@ def euler(
         while done < record[r]:
             rates = euler_rates(state, p, learning_rate, noise, full)
             for i in range(p):
-                for u in range(len(state)):
+                for u in range(i, len(state)):
                     state[i, u] += dt * rates[i, u]
                     state[u, i] = state[i, u]
             done += 1
