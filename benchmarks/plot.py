@@ -22,23 +22,28 @@ PANELS = {
     "mean-field": ("mean field, a right-hand side", "particles", "seconds"),
 }
 
+#: Series that keep their colour from panel to panel.
+SGD = ("projected", "direct", "NumPy", "PyTorch")
+
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
     """Write the plot of a report to `path`, format by its ending."""
     with mpl.rc_context(STYLE | {"svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(11, 10.5))
-        grid = figure.add_gridspec(3, 3)
+        upper, lower = figure.subfigures(2, 1, height_ratios=[2, 1])
+        grid = upper.add_gridspec(2, 3)
         for n, (panel, (title, x, y)) in enumerate(PANELS.items()):
-            ax = figure.add_subplot(grid[divmod(n, 3)])
+            ax = upper.add_subplot(grid[divmod(n, 3)])
             curves = [curve for curve in report["curves"] if curve["panel"] == panel]
-            for c, curve in enumerate(curves):
+            for n_th, curve in enumerate(curves):
+                c = SGD.index(curve["series"]) if curve["series"] in SGD else n_th
                 style = {"color": COLOURS[c % len(COLOURS)], "marker": MARKERS[c % len(MARKERS)]}
                 xs, ys = zip(*curve["points"], strict=True)
                 ax.loglog(xs, ys, label=curve["series"], markersize=4, **style)
             ax.set(title=title, xlabel=x, ylabel=y)
             if curves:
                 ax.legend(fontsize=7)
-        _targets(figure.add_subplot(grid[2, :]), report["lines"])
+        _targets(lower.add_subplot(), report["lines"])
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

@@ -140,14 +140,14 @@ def against_peers(size: Size) -> Result:
 
 
 def growth(size: Size) -> Result:
-    """Cost of a step against d, p and k, everything else as at (1000, 10, 5)."""
+    """Cost of a step against d, p and k, everything else as at (d, p, k) = (1000, 10, 5)."""
     out = Result()
     axes = {
         "d": size.pick([30, 60], [100, 300, 1000, 3000, 10_000], [100, 300, 1000, 3000, 10_000]),
         "p": size.pick([2, 4], [4, 10, 30, 100, 300, 1000], [4, 10, 30, 100, 300, 1000, 2000]),
         "k": size.pick([1, 2], [1, 3, 10, 30, 100], [1, 3, 10, 30, 100, 300]),
     }
-    base = {"d": size.pick(40, 1000, 1000), "p": size.pick(4, 10, 10), "k": 2}
+    base = {"d": size.pick(40, 1000, 1000), "p": size.pick(4, 10, 10), "k": 5}
     few = Size(size.name, min(size.repeats, 3), size.seconds / 2)
     for axis, values in axes.items():
         points: dict[str, list[tuple[float, float]]] = {}
@@ -159,7 +159,7 @@ def growth(size: Size) -> Result:
             slow = max(8, min(2000, steps // 20))
             room = shape["d"] - shape["p"] - shape["k"] >= 8
             cases = {"direct": ours(start, steps, "direct")}
-            if room and not (axis == "p" and value > 300):
+            if room and axis != "d" and shape["p"] <= 300:  # against d, see `dimensions`
                 cases["projected"] = ours(start, steps, "projected")
             cases |= peers(start, slow)
             counts = {c: steps if c in ("direct", "projected") else slow for c in cases}

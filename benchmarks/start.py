@@ -120,7 +120,7 @@ def memory(size: Size) -> Result:
     lines = [
         Line(
             "memory/direct",
-            f"direct SGD at p={p}, d={d}, k=5, the caller's W included: peak in units of W",
+            f"direct SGD at p={p}, d={d}, k=5, the W handed in included: peak in units of W",
             direct,
             "MB",
             "W in double precision",

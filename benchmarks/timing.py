@@ -39,16 +39,15 @@ def fastest(cases: Mapping[str, Callable[[], object]], size: Size) -> dict[str, 
         The fastest of `size.repeats` samples, taken in turn, each of as many calls as last
         `size.seconds`.  Cases that take long get fewer samples, two at least.
     """
-    calls, repeats = {}, {}
+    calls, repeats, best = {}, {}, {}
     for name, case in cases.items():
         if size.repeats > 1:
             case()
-        once = _seconds(case, 1)
-        calls[name] = max(1, int(size.seconds / max(once, 1e-7)))
-        sample = calls[name] * once
+        best[name] = _seconds(case, 1)
+        calls[name] = max(1, int(size.seconds / max(best[name], 1e-7)))
+        sample = calls[name] * best[name]
         repeats[name] = min(size.repeats, max(2, int(_PATIENCE / max(sample, 1e-7))))
-    best = dict.fromkeys(cases, np.inf)
-    for turn in range(size.repeats):
+    for turn in range(1, size.repeats):
         for name, case in cases.items():
             if turn < repeats[name]:
                 best[name] = min(best[name], _seconds(case, calls[name]))
