@@ -25,6 +25,7 @@ PAGES = [
     "comparison",
     "reproduce",
     "trust",
+    "benchmarks",
     "api",
     "bibliography",
 ]
