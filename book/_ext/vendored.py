@@ -48,7 +48,7 @@ class NpmPackage:
     @property
     def address(self) -> str:
         """Where the archive is."""
-        registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org")
+        registry = os.environ.get("TWOLAYER_NPM_REGISTRY", "https://registry.npmjs.org")
         base = self.name.rpartition("/")[2]
         return f"{registry.rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
 
@@ -72,7 +72,9 @@ PACKAGES = (
         "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
         (
             ("dist/embed-amd.js", "embed-amd.js"),
+            # It looks in the first place over HTTP, in the second from a file.
             *((f"dist/{font}", f"html-manager/dist/{font}") for font in _WIDGET_FONTS),
+            *((f"dist/{font}", font) for font in _WIDGET_FONTS),
         ),
     ),
     NpmPackage(
@@ -94,7 +96,8 @@ PACKAGES = (
 PATHS_JS = """\
 {
   const at = (name) => new URL(name, document.currentScript.src).href;
-  require.config({paths: {anywidget: at("anywidget"), "@jupyter-widgets/html-manager": at("html-manager")}});
+  const paths = {anywidget: at("anywidget"), "@jupyter-widgets/html-manager": at("html-manager")};
+  require.config({paths});
 }
 """
 
@@ -118,7 +121,7 @@ def download(package: NpmPackage) -> bytes:
     except (urllib.error.URLError, OSError) as error:
         raise ExtensionError(
             f"cannot fetch {package.address} ({error}). The page's scripts are downloaded once; "
-            "go online, or set npm_config_registry to a mirror, and build again."
+            "go online, or set TWOLAYER_NPM_REGISTRY to a mirror, and build again."
         ) from None
     found = base64.b64encode(hashlib.sha512(archive).digest()).decode()
     if found != package.sha512:
@@ -134,13 +137,11 @@ def unpack(package: NpmPackage, archive: bytes, folder: Path) -> None:
             for source, target in package.files:
                 rest = inside.removeprefix(source)
                 wanted = inside.startswith(source) and (not rest or rest.startswith("/"))
-                if not (member.isfile() and wanted) or ".." in rest:
-                    continue
-                file = folder / (target + rest)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                data = content.extractfile(member)
-                assert data is not None  # a regular file
-                file.write_bytes(data.read())
+                data = content.extractfile(member) if wanted and ".." not in rest else None
+                if data is not None:  # a regular file
+                    file = folder / (target + rest)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(data.read())
 
 
 def fetch(cache: Path) -> Path:
