@@ -133,14 +133,16 @@ class Request:
     def _check_size(self) -> None:
         flow = any(theory in FLOWS for theory in self.theories)
         most = MOST_STUDENTS if flow else MOST_PARTICLES
-        too_large = "too large for the explorer: "
+        too_large = " (too large for the explorer)"
         if self.k > MOST_TARGETS:
-            raise InvalidInput("k", f"{self.k}, {too_large}", f"at most {MOST_TARGETS}")
+            raise InvalidInput("k", f"{self.k}{too_large}", f"at most {MOST_TARGETS}")
         if self.p > most:
             hint = "" if not flow else f", or {MOST_PARTICLES} with mean-field theories alone"
-            raise InvalidInput("p", f"{self.p}, {too_large}", f"at most {most}{hint}")
+            raise InvalidInput("p", f"{self.p}{too_large}", f"at most {most}{hint}")
         if self.p * self.d > MOST_WEIGHTS:
-            raise InvalidInput("p d", f"{self.p * self.d:,}", f"at most {MOST_WEIGHTS:,}")
+            raise InvalidInput(
+                "p d", f"{self.p * self.d:,}{too_large}", f"at most {MOST_WEIGHTS:,}"
+            )
         if self.t_max > MOST_TIME:
             raise InvalidInput("t_max", f"{self.t_max:g}", f"at most {MOST_TIME:g}")
         if self.runs > MOST_RUNS:

@@ -116,13 +116,13 @@ function heatPicture(name, matrix, label) {
   const largest = Math.max(...matrix.flat().map(Math.abs), 1e-12);
   const parts = [];
   matrix.forEach((row, i) => row.forEach((v, j) => {
-    const attributes = {x: (j * cell).toFixed(2), y: (i * cell + 20).toFixed(2), width: cell.toFixed(2), height: cell.toFixed(2),
+    const attributes = {x: (j * cell).toFixed(2), y: (i * cell).toFixed(2), width: cell.toFixed(2), height: cell.toFixed(2),
       class: v < 0 ? "tlx-cold" : "tlx-warm", "fill-opacity": (Math.abs(v) / largest).toFixed(3)};
     parts.push(make("rect", attributes, make("title", {}, `${name}[${i + 1}, ${j + 1}] = ${DIGITS(v)}`)));
   }));
-  parts.push(make("rect", {x: 0, y: 20, width: columns * cell, height: rows * cell, class: "tlx-axis"}));
-  parts.push(text(0, 13, `${name}: orange > 0, blue < 0, up to ${DIGITS(largest)}`));
-  return picture(230, 24 + rows * cell, `${label}, ${rows} by ${columns}, largest entry ${DIGITS(largest)}.`, parts);
+  parts.push(make("rect", {x: 0, y: 0, width: columns * cell, height: rows * cell, class: "tlx-axis"}));
+  const image = picture(S, rows * cell, `${label}, ${rows} by ${columns}, largest entry ${DIGITS(largest)}.`, parts);
+  return make("div", {}, [image, make("div", {class: "tlx-small"}, `${name}, up to ${DIGITS(largest)}`)]);
 }
 
 // --- the triangle ---------------------------------------------------------------------------
@@ -237,11 +237,11 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
     later({...controls.read(), triangle: weights});
   });
   const risk = make("div"), neurons = make("div"), heat = make("div", {class: "tlx-heat"}), key = make("div");
-  views.append(make("figure", {}, [risk, key]), make("figure", {}, [make("figcaption", {}, "Neurons: cosines with two targets"), neurons]),
-    make("figure", {}, [make("figcaption", {}, "Overlaps"), heat]));
-  root.append(make("div", {class: "tlx-top"}, [make("figure", {}, map.svg), controls.node]), sentence,
-    make("div", {class: "tlx-buttons"}, [start, cancel, copy, status, bar]), views,
-    make("label", {class: "tlx-time"}, [make("span", {}, "time of the overlaps"), slider, clock]));
+  const captioned = (words, ...parts) => make("figure", {}, [make("figcaption", {}, words), ...parts]);
+  views.append(captioned("Neurons: cosines with two targets", neurons), captioned("Overlaps: orange above zero, blue below", heat));
+  root.append(make("div", {class: "tlx-top"}, [make("figure", {}, map.svg), make("figure", {}, [risk, key])]), sentence,
+    make("label", {class: "tlx-time"}, [make("span", {}, "time of the overlaps"), slider, clock]), views,
+    make("div", {class: "tlx-buttons"}, [start, cancel, copy, status, bar]), controls.node);
 
   function say(words, name) {
     status.textContent = words;
@@ -315,7 +315,9 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
         status.textContent = `Loading: ${words}`;
       });
       say("Ready: the package runs in this page. Change a parameter or drag the point.", "ready");
-      if (current) run(current.request);
+      // The limit p = ∞ takes a minute without a compiler: only if it is asked for.
+      const theories = current.request.theories.filter((name) => name !== "mean-field-limit");
+      run({...current.request, theories: theories.length ? theories : ["full"], runs: 0});
     } catch (error) {
       say(`Failed: ${error.message}`, "failed");
     }
