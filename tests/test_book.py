@@ -17,7 +17,17 @@ from twolayer import claims, figures
 IDS = list(figures.load(ROOT))
 CURVES = ["curve", "t", "excess_risk", "low", "high"]
 TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates"]
-PAGES = ["index", "setting", *TEXT, "claims", "comparison", "reproduce", "api", "bibliography"]
+PAGES = [
+    "index",
+    "setting",
+    *TEXT,
+    "explore",
+    "claims",
+    "comparison",
+    "reproduce",
+    "api",
+    "bibliography",
+]
 
 
 class Page(HTMLParser):

@@ -344,7 +344,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
   }
   if (current) draw(current);
   say(live ? live.note : state === "ready" ? "Ready." : "A picture without a kernel: run the notebook to change it.", live ? "not loaded" : state);
-  return {draw, run, connect(found) { backend = found; say("Ready.", "ready"); if (!current) run({}); }};
+  return {draw, run, current: () => current, connect(found) { backend = found; say("Ready.", "ready"); if (!current) run({}); }};
 }
 
 // --- in a notebook: the kernel computes -----------------------------------------------------
