@@ -1,11 +1,11 @@
 """The site in a real browser: quiet, self-contained, explorable."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
 
+import nbformat
 import numpy as np
 import pytest
 from browser import Watch, chromium, served
@@ -54,7 +54,7 @@ def live_base():
 
 def opened(browser, address, **how):
     page = browser.new_page(**how)
-    watch = Watch(page, address.rpartition("/")[0] + "/")
+    watch = Watch(page, "/".join(address.split("/")[:3]) + "/")
     page.goto(address, wait_until="networkidle")
     return page, watch
 
@@ -62,7 +62,6 @@ def opened(browser, address, **how):
 @pytest.fixture
 def explore(browser, site):
     page, watch = opened(browser, f"{site}explore.html", viewport={"width": 1280, "height": 1000})
-    watch.home = site
     yield page
     assert watch.complaints == []
     page.close()
@@ -208,7 +207,7 @@ def test_run_live_computes_what_the_package_computes(explore, live_base):
     wait_for(explore, "loading", 5)
     wait_for(explore, "ready")
     for request in (
-        {"p": 6, "d": 50, "noise": 0.01, "t_max": 1000.0, "theories": ["full", "gradient-flow"]},
+        {"p": 6, "d": 50, "noise": 0.01, "t_max": 300.0, "theories": ["full", "gradient-flow"]},
         {"activation": "square", "p": 3, "k": 1, "d": 9, "learning_rate": 0.1, "t_max": 20.0},
         {"p": 100, "d": 5, "theories": ["mean-field-orthogonal"], "t_max": 20.0},
     ):
@@ -252,25 +251,36 @@ def test_from_a_file_the_triangle_works_and_run_live_explains(browser, built_boo
     page.close()
 
 
-def test_a_widget_of_an_executed_notebook_works_without_kernel(browser, clone):
+def test_a_notebook_with_a_widget_needs_no_kernel_and_has_buttons(browser, clone, monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
     book = small_book(clone)
+    template = clone / "notebooks/tiny.ipynb"
     write_notebook(
-        clone / "notebooks/tiny.ipynb",
+        template,
         "a = 1\nb = 1",
         "open('tiny.json', 'w').write('{\"results\": {\"product\": \"2\"}}')",
-        "from IPython.display import Markdown\nMarkdown('# Tiny')",
         "from twolayer.explorer import Explorer\nExplorer({'p': 3, 'd': 9, 't_max': 10.0})",
     )
+    notebook = nbformat.read(template, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# Tiny"))
+    nbformat.write(notebook, template)
     done = jupyter_book(book)
     assert done.returncode == 0, done.stdout + done.stderr
     with served(clone / "_build/html") as address:
         page, watch = opened(browser, f"{address}figures/tiny.html")
-        watch.home = address
         page.wait_for_selector(CURVE)
         assert data_of(page, CURVE).shape[0] > 20
         assert "without a kernel" in page.locator(".tlx-status").inner_text()
         assert (watch.complaints, watch.outside) == ([], [])
+        links = page.locator("a").evaluate_all("all => all.map(a => a.href)")
         page.close()
+    path = "notebooks/tiny.ipynb"
+    assert f"https://colab.research.google.com/github/owner/name/blob/main/{path}" in links
+    binder = "https://mybinder.org/v2/gh/owner/name/main?urlpath=lab/tree/"
+    assert f"{binder}{path}" in links
+    assert f"{address}_downloads/{path}" in links
+    kept = clone / f"_build/html/_downloads/{path}"
+    assert kept.read_bytes() == template.read_bytes()
 
 
 def test_the_widget_and_a_kernel_talk(browser, site):
@@ -321,24 +331,3 @@ def test_the_widget_and_a_kernel_talk(browser, site):
     until("document.querySelector('.tlx').dataset.state === 'failed'")
     assert "p: got 0" in page.locator(".tlx-status").inner_text()
     page.close()
-
-
-def test_buttons_lead_to_the_template(clone, monkeypatch):
-    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
-    book = small_book(clone)
-    write_notebook(
-        clone / "notebooks/tiny.ipynb",
-        "a = 1\nb = 1",
-        "open('tiny.json', 'w').write('{\"results\": {\"product\": \"2\"}}')",
-        "from IPython.display import Markdown\nMarkdown('# Tiny')",
-    )
-    done = jupyter_book(book)
-    assert done.returncode == 0, done.stdout + done.stderr
-    page = (clone / "_build/html/figures/tiny.html").read_text("utf-8")
-    path = "notebooks/tiny.ipynb"
-    assert f"https://colab.research.google.com/github/owner/name/blob/main/{path}" in page
-    assert "https://mybinder.org/v2/gh/owner/name/main?urlpath=" in page
-    assert '"../_downloads/notebooks/tiny.ipynb"' in page
-    kept = clone / "_build/html/_downloads/notebooks/tiny.ipynb"
-    assert kept.read_bytes() == (clone / path).read_bytes()
-    shutil.rmtree(clone / "_build")

@@ -39,8 +39,7 @@ def buttons(owner: str, name: str, branch: str, template: str) -> list[dict[str,
     """Binder and Colab."""
     path = quote(f"notebooks/{template}")
     places = {
-        "Binder": f"https://mybinder.org/v2/gh/{owner}/{name}/{branch}?urlpath={quote('lab/tree/')}"
-        + quote(path),
+        "Binder": f"https://mybinder.org/v2/gh/{owner}/{name}/{branch}?urlpath=lab/tree/{path}",
         "Colab": f"https://colab.research.google.com/github/{owner}/{name}/blob/{branch}/{path}",
     }
     return [
