@@ -42,12 +42,14 @@ def buttons(owner: str, name: str, branch: str, template: str) -> list[dict[str,
         "Binder": f"https://mybinder.org/v2/gh/{owner}/{name}/{branch}?urlpath=lab/tree/{path}",
         "Colab": f"https://colab.research.google.com/github/{owner}/{name}/blob/{branch}/{path}",
     }
+    first = f"first run there: %pip install git+https://github.com/{owner}/{name}"
     return [
         {
             "type": "link",
             "text": place,
-            "tooltip": f"Open this notebook on {place}",
-            "icon": "fas fa-rocket",
+            "tooltip": f"Open this notebook on {place}"
+            + (f"; {first}" if place == "Colab" else ""),
+            "icon": "fas fa-cloud",
             "url": url,
         }
         for place, url in places.items()
@@ -72,7 +74,14 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree:
     }
     found = repository(app)
     places = buttons(*found, app.config.launch_branch, file.name) if found else []
-    context["header_buttons"] += [*places, download]
+    group = {
+        "type": "group",
+        "tooltip": "Open or download this notebook",
+        "icon": "fas fa-rocket",
+        "buttons": [*places, download],
+        "label": "launch-buttons",
+    }
+    context["header_buttons"].append(group)
 
 
 def find(app: Sphinx) -> None:
