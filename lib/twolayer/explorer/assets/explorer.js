@@ -311,6 +311,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
     bar.removeAttribute("value");
     try {
       backend = await live.load((share, words) => {
+        if (root.dataset.state !== "loading") return;  // begun again after a cancellation
         bar.value = share;
         status.textContent = `Loading: ${words}`;
       });
