@@ -21,6 +21,7 @@ PAGES = [
     "index",
     "setting",
     *TEXT,
+    "explore",
     "claims",
     "comparison",
     "reproduce",
@@ -172,7 +173,8 @@ def small_book(clone):
     """The real configuration and extension around the miniature clone."""
     shutil.copy(ROOT / "_config.yml", clone)
     shutil.copytree(ROOT / "book/_ext", clone / "book/_ext")
-    (clone / "book/_assets").mkdir()
+    shutil.copytree(ROOT / "book/_assets", clone / "book/_assets")
+    (clone / ".cache").symlink_to(ROOT / ".cache")
     (clone / "book/references.bib").write_text("")
     (clone / "book/_toc.yml").write_text(
         "format: jb-book\nroot: index\nchapters:\n  - file: figures/tiny\n"

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 #: Seconds before a bar is shown.
 DELAY = 3.0
+
+_listener: ContextVar[Callable[[float], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Callable[[float], None]) -> Iterator[None]:
+    """Hear of all progress made in this context, and thread, whether or not a bar is shown.
+
+    Parameters
+    ----------
+    listener : callable
+        Called with the share that is done, 0 to 1; what it raises ends the work.
+
+    Examples
+    --------
+    >>> with listening(print), Progress(10.0, "work", show=False) as bar:
+    ...     bar.to(4.0)
+    0.4
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class Progress:
@@ -25,22 +53,28 @@ class Progress:
     """
 
     def __init__(self, total: float, label: str, show: bool = True) -> None:
-        from tqdm.auto import tqdm
+        self._total = total
+        self._bar: Any = None
+        if show:
+            from tqdm.auto import tqdm
 
-        self._bar = tqdm(
-            total=total,
-            desc=label,
-            delay=DELAY,
-            disable=not show,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining}",
-        )
+            self._bar = tqdm(
+                total=total,
+                desc=label,
+                delay=DELAY,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} < {remaining}",
+            )
 
     def __enter__(self) -> Progress:
         return self
 
     def to(self, done: float) -> None:
         """Say how much of `total` is done."""
-        self._bar.update(done - self._bar.n)
+        listener = _listener.get()
+        if listener is not None:
+            listener(done / self._total if self._total else 1.0)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
 
     def __exit__(
         self,
@@ -48,4 +82,5 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

@@ -6,6 +6,7 @@ Compiled kernels and NumPy's functions let go of Python's lock while they comput
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -42,7 +43,8 @@ def spread(
     >>> spread(lambda start, stop: np.arange(start, stop), 5, work=1e9, step=3)
     [array([0, 1, 2]), array([3, 4])]
     """
-    cores = os.cpu_count() or 1
+    # A browser has no threads to offer.
+    cores = 1 if sys.platform == "emscripten" else os.cpu_count() or 1
     alone = cores == 1 or work < _LITTLE
     step = step or (size if alone else -(-size // cores))
     ranges = [(start, min(start + step, size)) for start in range(0, size, step)]

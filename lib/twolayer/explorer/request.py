@@ -1,0 +1,162 @@
+"""What the explorer is asked for: plain data, checked before any work.
+
+Builds on `errors`, `overlaps` and `triangle`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twolayer.activations import ACTIVATIONS
+from twolayer.errors import InvalidInput, choice, integer, non_negative, positive, shown
+from twolayer.explorer import triangle
+from twolayer.overlaps import Weights
+
+#: Initial laws, by name.
+STARTS = {"gaussian": "Gaussian weights", "in_target_span": "in the span of the targets"}
+
+#: What can be computed: name → words for a legend.
+THEORIES = {
+    "full": "ODE, all terms",
+    "gradient-flow+noise": "ODE, label noise only",
+    "gradient-flow": "gradient flow",
+    "mean-field": "mean field of these p neurons",
+    "mean-field-orthogonal": "mean field without Ξ (d = ∞)",
+    "mean-field-limit": "mean field, p = ∞",
+}
+FLOWS = ("full", "gradient-flow+noise", "gradient-flow")
+
+#: Largest number of students: the flow's state grows like p², a particle's is k + 1 numbers.
+MOST_STUDENTS, MOST_PARTICLES, MOST_TARGETS = 64, 1000, 8
+#: Largest number of weights, p d.
+MOST_WEIGHTS = 2_000_000
+MOST_TIME, MOST_RUNS = 1e6, 64
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture of the explorer.
+
+    Attributes
+    ----------
+    activation : str
+    k, p, d : int
+        Targets, students, dimension.
+    learning_rate, noise : float
+        γ and Δ.
+    start : str
+        A method of `Weights` in `STARTS`.
+    seed : int
+        Of the initial weights and of SGD.
+    theories : tuple of str
+        Names in `THEORIES`; the overlaps shown are those of the first.
+    t_max : float
+        Last time, in units of p d/γ steps.
+    runs : int
+        Runs of SGD; 0 for none.
+
+    Examples
+    --------
+    >>> Request.from_dict({"p": 6, "runs": 2}).p
+    6
+    """
+
+    activation: str = "erf"
+    k: int = 2
+    p: int = 8
+    d: int = 100
+    learning_rate: float = 0.5
+    noise: float = 0.01
+    start: str = "gaussian"
+    seed: int = 1
+    theories: tuple[str, ...] = ("full", "gradient-flow")
+    t_max: float = 300.0
+    runs: int = 0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Request:
+        """Check plain data; what is missing takes its default.
+
+        Parameters
+        ----------
+        values : mapping
+            Field → value; ``"triangle": [a, b, c]`` sets γ, d and p.
+
+        Returns
+        -------
+        Request
+
+        Raises
+        ------
+        InvalidInput
+            If a field is unknown, has no valid value, or the request is too large.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidInput("request", shown(values), "a mapping from field to value")
+        given = dict(values)
+        known = {f.name: f.default for f in dataclasses.fields(cls)}
+        if given.get("triangle") is not None:
+            try:
+                a, b, c = given["triangle"]
+            except (TypeError, ValueError):
+                raise InvalidInput(
+                    "triangle", shown(given["triangle"]), "three weights >= 0 of sum 1"
+                ) from None
+            given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
+        given.pop("triangle", None)
+        for name in given:
+            choice("request", name, known)
+        v = {**known, **given}
+        theories = v["theories"]
+        if not isinstance(theories, (list, tuple)) or not theories:
+            raise InvalidInput("theories", shown(theories), f"some of {', '.join(THEORIES)}")
+        theories = tuple(dict.fromkeys(choice("theories", t, THEORIES) for t in theories))
+        request = cls(
+            activation=choice("activation", v["activation"], ACTIVATIONS),
+            k=integer("k", v["k"], 1),
+            p=integer("p", v["p"], 1),
+            d=integer("d", v["d"], 1),
+            learning_rate=positive("learning_rate", v["learning_rate"]),
+            noise=non_negative("noise", v["noise"]),
+            start=choice("start", v["start"], STARTS),
+            seed=integer("seed", v["seed"], 0),
+            theories=theories,
+            t_max=positive("t_max", v["t_max"]),
+            runs=integer("runs", v["runs"], 0),
+        )
+        request._check_size()
+        return request
+
+    def _check_size(self) -> None:
+        flow = any(theory in FLOWS for theory in self.theories)
+        most = MOST_STUDENTS if flow else MOST_PARTICLES
+        too_large = " (too large for the explorer)"
+        if self.k > MOST_TARGETS:
+            raise InvalidInput("k", f"{self.k}{too_large}", f"at most {MOST_TARGETS}")
+        if self.p > most:
+            hint = "" if not flow else f", or {MOST_PARTICLES} with mean-field theories alone"
+            raise InvalidInput("p", f"{self.p}{too_large}", f"at most {most}{hint}")
+        if self.p * self.d > MOST_WEIGHTS:
+            raise InvalidInput(
+                "p d", f"{self.p * self.d:,}{too_large}", f"at most {MOST_WEIGHTS:,}"
+            )
+        if self.t_max > MOST_TIME:
+            raise InvalidInput("t_max", f"{self.t_max:g}", f"at most {MOST_TIME:g}")
+        if self.runs > MOST_RUNS:
+            raise InvalidInput("runs", str(self.runs), f"at most {MOST_RUNS}")
+        if self.d < self.k:
+            raise InvalidInput("d", str(self.d), f"at least k = {self.k}, for orthogonal targets")
+        if "mean-field-limit" in self.theories and (self.start != "gaussian" or self.k > 3):
+            got = f"mean-field-limit with start {self.start!r} and k = {self.k}"
+            raise InvalidInput("theories", got, "for start 'gaussian' and k at most 3")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {**dataclasses.asdict(self), "theories": list(self.theories)}
+
+    def weights(self) -> Weights:
+        """Students and targets at t = 0."""
+        return getattr(Weights, self.start)(p=self.p, k=self.k, d=self.d, seed=self.seed)

@@ -1,0 +1,76 @@
+r"""Points of figure 1's triangle, in numbers small enough to explore.
+
+A point has weights (a, b, c), a + b + c = 1, of the corners gradient flow, high dimension
+and mean field: γ = N^(−a), d = 4 N^b, p = 2 N^c with N = 16, so that γ/(p d) = 1/128
+wherever p and d come out whole.
+"""
+
+from __future__ import annotations
+
+import math
+
+from twolayer.errors import InvalidInput, shown
+
+N = 16
+#: γ, d and p where their weight is zero.
+RATE, DIMENSION, STUDENTS = 1.0, 4, 2
+
+
+def numbers(a: float, b: float, c: float) -> tuple[float, int, int]:
+    """γ, d and p at a point.
+
+    Parameters
+    ----------
+    a, b, c : float
+        >= 0, of sum 1 up to rounding.
+
+    Returns
+    -------
+    learning_rate : float
+        Rounded to three digits.
+    d, p : int
+
+    Raises
+    ------
+    InvalidInput
+        If they are no weights.
+
+    Examples
+    --------
+    >>> numbers(0, 1, 0), numbers(0, 0, 1), numbers(1, 0, 0)
+    ((1.0, 64, 2), (1.0, 4, 32), (0.0625, 4, 2))
+    """
+    weights = (a, b, c)
+    if not all(isinstance(x, (int, float)) and x >= -1e-9 for x in weights) or not math.isclose(
+        sum(weights), 1, abs_tol=1e-6
+    ):
+        raise InvalidInput("triangle", shown(weights), "three weights >= 0 of sum 1")
+    rate = float(f"{RATE * N**-a:.3g}")
+    return rate, round(DIMENSION * N**b), round(STUDENTS * N**c)
+
+
+def weights(learning_rate: float, d: int, p: int) -> tuple[float, float, float]:
+    """Where a point (γ, d, p) is seen in the triangle, whatever its N.
+
+    Parameters
+    ----------
+    learning_rate : float
+    d, p : int
+
+    Returns
+    -------
+    a, b, c : float
+        Of sum 1; what is beyond an edge is drawn on it.
+
+    Examples
+    --------
+    >>> weights(1.0, 64, 2)
+    (0.0, 1.0, 0.0)
+    """
+    logs = (math.log(RATE / learning_rate), math.log(d / DIMENSION), math.log(p / STUDENTS))
+    positive = [max(x, 0.0) for x in logs]
+    total = sum(positive)
+    if total == 0:
+        return (1 / 3, 1 / 3, 1 / 3)
+    a, b, c = (x / total for x in positive)
+    return (a, b, c)
