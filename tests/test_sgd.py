@@ -343,6 +343,34 @@ def test_checkpoints_continue_to_the_same_bits(tmp_path, monkeypatch):
     np.testing.assert_array_equal(once_more.Q, whole.Q)
 
 
+def test_runs_side_by_side_share_the_cores(monkeypatch):
+    """Each run beside others gets its part of the cores for matrix products, and no more."""
+    from threadpoolctl import threadpool_info
+
+    def limits():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    before, seen = limits(), []
+    real = sgd_module.run
+
+    def spying(*arguments):
+        seen.append(limits())
+        return real(*arguments)
+
+    monkeypatch.setattr(sgd_module, "run", spying)
+    monkeypatch.setattr("twolayer.sgd.os.cpu_count", lambda: 2)
+    start = tl.Weights.gaussian(p=3, k=2, d=30, seed=0)
+    with ThreadPoolExecutor(2) as pool:
+        tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[1], runs=2, executor=pool)
+    sgd_module.run_on(1, *make_plan_for_one_step(start), 0, None)
+    assert seen == [{1}] * 3
+    assert limits() == before
+
+
+def make_plan_for_one_step(start):
+    return make_plan(tl.Task("erf"), start, None, 0.1, np.array([0.01]), 0, "auto", "overlaps")[:1]
+
+
 def test_without_numba_the_same_numbers():
     """The kernels as plain Python, in a process where numba cannot be imported."""
     script = """

@@ -16,7 +16,14 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -145,7 +152,12 @@ def _outcomes(
 ) -> list[Outcome]:
     """Every run, here or wherever the executor takes it; fewer after Ctrl-C."""
     outcomes: list[Outcome] = []
-    with Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar:
+    side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
+    share = max(1, (os.cpu_count() or 1) // runs)
+    with (
+        Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar,
+        threads_for_products(share) if side_by_side else nullcontext(),
+    ):
         try:
             if executor is None:
                 for number in range(runs):
@@ -156,7 +168,7 @@ def _outcomes(
                     if outcome.interrupted or outcome.blew_up_at is not None:
                         break
             else:
-                futures = [executor.submit(run, plan, number, folder) for number in range(runs)]
+                futures = [submit(executor, share, plan, n, folder) for n in range(runs)]
                 try:
                     for done, _ in enumerate(as_completed(futures), 1):
                         bar.to(done * plan.steps[-1])
@@ -170,6 +182,28 @@ def _outcomes(
         except KeyboardInterrupt:
             outcomes.append(replace(Outcome.empty(plan), interrupted=True))
     return outcomes
+
+
+def submit(
+    executor: Executor, share: int, plan: Plan, number: int, folder: str | None
+) -> Future[Outcome]:
+    """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
+    if isinstance(executor, ProcessPoolExecutor):
+        return executor.submit(run_on, share, plan, number, folder)
+    return executor.submit(run, plan, number, folder)
+
+
+def run_on(share: int, plan: Plan, number: int, folder: str | None) -> Outcome:
+    """`chain.run` with that many threads for matrix products."""
+    with threads_for_products(share):
+        return run(plan, number, folder)
+
+
+def threads_for_products(count: int) -> AbstractContextManager[object]:
+    """Limit the threads of BLAS in this process: runs side by side would wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=count, user_api="blas")
 
 
 def _collect(
