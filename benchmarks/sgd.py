@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -53,7 +54,7 @@ def per_step(
 
 def dimensions(size: Size) -> Result:
     """The projected method from d = 10² to 10⁹."""
-    steps = size.pick(200, 100_000, 1_000_000)
+    steps = size.pick(200, 300_000, 1_000_000)
     start = tl.Weights.in_target_span(p=10, k=5, d=50).overlaps()
     ds = [10**e for e in size.pick([2, 9], [2, 3, 4, 5, 6, 7, 8, 9], [2, 3, 4, 5, 6, 7, 8, 9])]
     cases = {f"{d}": ours(start, steps, "projected", d) for d in ds}
@@ -92,8 +93,8 @@ def against_peers(size: Size) -> Result:
     """(d, p, k) = (1000, 10, 5), and p = d = 1000 as a share of the GEMM rate."""
     out = Result()
     for label, d, p, method, steps, peer_steps, target in (
-        ("sgd-small", 1000, 10, "auto", 200_000, 4000, 30.0),
-        ("sgd-large", 1000, 1000, "direct", 4096, 150, 25.0),
+        ("sgd-small", 1000, 10, "auto", 300_000, 4000, 30.0),
+        ("sgd-large", 1000, 1000, "direct", 20_000, 150, 25.0),
     ):
         if size.name == "tiny":
             d, p, steps, peer_steps = d // 20, max(p // 20, 2), 128, 8
@@ -154,19 +155,34 @@ def growth(size: Size) -> Result:
         for value in values:
             shape = base | {axis: value}
             start = tl.Weights.gaussian(**shape, seed=0, orthonormal_target=True)
-            work = shape["d"] * (shape["p"] + shape["k"])
-            steps = size.pick(64, max(512, 10**8 // work), max(1024, 5 * 10**8 // work))
-            slow = max(8, min(2000, steps // 20))
+            methods = ["direct"]
             room = shape["d"] - shape["p"] - shape["k"] >= 8
-            cases = {"direct": ours(start, steps, "direct")}
             if room and axis != "d" and shape["p"] <= 300:  # against d, see `dimensions`
-                cases["projected"] = ours(start, steps, "projected")
-            cases |= peers(start, slow)
-            counts = {c: steps if c in ("direct", "projected") else slow for c in cases}
+                methods.append("projected")
+            makers = {name: partial(ours, start, method=name) for name in methods}
+            makers |= {name: partial(_peer, start, name) for name in peers(start, 1)}
+            counts = {name: _enough(make, size) for name, make in makers.items()}
+            cases = {name: make(steps=counts[name]) for name, make in makers.items()}
             for name, taken in per_step(cases, counts, few).items():
                 points.setdefault(name, []).append((float(value), taken))
         out.curves += [Curve(f"sgd-{axis}", name, of) for name, of in points.items()]
     return out
+
+
+def _peer(start: tl.Weights, name: str, steps: int) -> Callable[[], object]:
+    return peers(start, steps)[name]
+
+
+def _enough(make: Callable[..., Callable[[], object]], size: Size) -> int:
+    """As many steps as last, so that what a call costs beyond its steps does not count."""
+    steps, least = 16, size.pick(0.0, 0.2, 0.5)
+    while True:
+        case, started = make(steps=steps), time.perf_counter()
+        case()
+        spent = time.perf_counter() - started
+        if spent >= least:
+            return steps
+        steps *= 2 if spent > least / 4 else 4
 
 
 def parts(size: Size) -> Result:
@@ -177,8 +193,8 @@ def parts(size: Size) -> Result:
     """
     out = Result()
     for label, d, p, k, method, steps in (
-        (f"{_PROJECTED}, p=10, k=5", 10**6, 10, 5, "projected", 200_000),
-        (f"{_DIRECT}, p = d = 1000", 1000, 1000, 5, "direct", 4096),
+        (f"{_PROJECTED}, p=10, k=5", 10**6, 10, 5, "projected", 300_000),
+        (f"{_DIRECT}, p = d = 1000", 1000, 1000, 5, "direct", 10_000),
     ):
         if size.name == "tiny":
             d, p, steps = min(d, 100), min(p, 10), 128
