@@ -108,7 +108,7 @@ def write(report: Report, folder: Path) -> None:
     text = json.dumps(report, indent=1, ensure_ascii=False)
     (folder / "latest.json").write_text(text + "\n", encoding="utf-8")
     with (folder / "latest.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(report["lines"][0]))
+        writer = csv.DictWriter(file, list(report["lines"][0]) if report["lines"] else [])
         writer.writeheader()
         writer.writerows(report["lines"])
     history = folder / "history.csv"

@@ -76,11 +76,9 @@ class Line:
     @property
     def score(self) -> float:
         """The number that the target bounds."""
-        return (
-            float("nan")
-            if self.bounds == "ratio" and self.ratio is None
-            else (self.ratio if self.bounds == "ratio" else self.measured)
-        )
+        if self.bounds == "measured":
+            return self.measured
+        return float("nan") if self.ratio is None else self.ratio
 
     @property
     def met(self) -> bool | None:

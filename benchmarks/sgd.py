@@ -149,7 +149,7 @@ def growth(size: Size) -> Result:
         "k": size.pick([1, 2], [1, 3, 10, 30, 100], [1, 3, 10, 30, 100, 300]),
     }
     base = {"d": size.pick(40, 1000, 1000), "p": size.pick(4, 10, 10), "k": 5}
-    few = Size(size.name, min(size.repeats, 3), size.seconds / 2)
+    few = Size(size.name, min(size.repeats, 3), 0.0)
     for axis, values in axes.items():
         points: dict[str, list[tuple[float, float]]] = {}
         for value in values:
@@ -175,7 +175,7 @@ def _peer(start: tl.Weights, name: str, steps: int) -> Callable[[], object]:
 
 def _enough(make: Callable[..., Callable[[], object]], size: Size) -> int:
     """As many steps as last, so that what a call costs beyond its steps does not count."""
-    steps, least = 16, size.pick(0.0, 0.2, 0.5)
+    steps, least = 16, size.pick(0.0, 0.1, 0.5)
     while True:
         case, started = make(steps=steps), time.perf_counter()
         case()
