@@ -25,6 +25,8 @@ PAGES = [
     "claims",
     "comparison",
     "reproduce",
+    "trust",
+    "benchmarks",
     "api",
     "bibliography",
 ]

@@ -73,7 +73,8 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
     draws = Draws(0, 0, block, n, d - n)
     for b in range(blocks):
         normals, radii = draws.blocks(1)
-        arguments = (targets, students, X, C, code, rate, 0.2, True)
+        labels = chain.labels(tl.Task(name, noise=0.04), targets, normals, block, True)
+        arguments = (labels, students, X, C, k, code, rate, True)
         assert kernels.advance(normals, radii, *arguments, False) == (0, block)
         noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)
@@ -340,6 +341,34 @@ def test_checkpoints_continue_to_the_same_bits(tmp_path, monkeypatch):
     with pytest.warns(RuntimeWarning, match=r"run-00001\.nc.*undamaged.*set aside"):
         once_more = tl.simulate(task, start, checkpoint=folder, **common)
     np.testing.assert_array_equal(once_more.Q, whole.Q)
+
+
+def test_runs_side_by_side_share_the_cores(monkeypatch):
+    """Each run beside others gets its part of the cores for matrix products, and no more."""
+    from threadpoolctl import threadpool_info
+
+    def limits():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    before, seen = limits(), []
+    real = sgd_module.run
+
+    def spying(*arguments):
+        seen.append(limits())
+        return real(*arguments)
+
+    monkeypatch.setattr(sgd_module, "run", spying)
+    monkeypatch.setattr("twolayer.sgd.os.cpu_count", lambda: 2)
+    start = tl.Weights.gaussian(p=3, k=2, d=30, seed=0)
+    with ThreadPoolExecutor(2) as pool:
+        tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[1], runs=2, executor=pool)
+    sgd_module.run_on(1, *make_plan_for_one_step(start), 0, None)
+    assert seen == [{1}] * 3
+    assert limits() == before
+
+
+def make_plan_for_one_step(start):
+    return make_plan(tl.Task("erf"), start, None, 0.1, np.array([0.01]), 0, "auto", "overlaps")[:1]
 
 
 def test_without_numba_the_same_numbers():

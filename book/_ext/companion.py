@@ -7,13 +7,14 @@ taken from the environment variable TWOLAYER_PROFILE, "quick" by default.  The r
     {result}`4:slope`
 
 The directives ``{claims}`` and ``{comparison}`` put together what all figures have
-published (`twolayer.claims`).
+published (`twolayer.claims`); ``{benchmarks}`` shows the committed run of `benchmarks/`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,28 @@ class ComparisonTable(Published):
     table = staticmethod(claims.comparison_table)
 
 
+class Benchmarks(SphinxDirective):
+    """``{benchmarks}``: table, plot and costs of the latest committed run of ``benchmarks/``."""
+
+    def run(self) -> list[nodes.Node]:
+        """What `benchmarks/report.py` makes of `latest.json`, or a warning that says how to."""
+        folder = Path(self.env.srcdir).parent / "benchmarks"
+        latest, report = folder / "latest.json", folder / "report.py"
+        self.env.note_dependency(str(latest))
+        self.env.note_dependency(str(report))
+        try:
+            measured = json.loads(latest.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            logger.warning("no benchmarks, run `python -m benchmarks`: %s", error)
+            return []
+        return self.parse_text_to_nodes(runpy.run_path(str(report))["page"](measured))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the event and the role."""
     app.connect("builder-inited", make_figures)
     app.add_role("result", Result())
     app.add_directive("claims", Claims)
     app.add_directive("comparison", ComparisonTable)
+    app.add_directive("benchmarks", Benchmarks)
     return {"version": "1", "parallel_read_safe": True}

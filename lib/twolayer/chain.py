@@ -20,7 +20,7 @@ from twolayer.draws import Draws
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import assemble
 from twolayer.plan import Plan
-from twolayer.task import excess_risk_of
+from twolayer.task import Task, excess_risk_of
 
 #: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
 _BATCH = 100_000
@@ -84,9 +84,8 @@ def run(
     state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
     X = np.empty((plan.block, plan.students.shape[1]))
     C = np.empty((plan.block, len(plan.students)))
-    deviation = np.sqrt(plan.task.noise)
-    weights = (plan.targets, state.students)
-    shared = (X, C, plan.task.activation.code, plan.rate, deviation, plan.projected)
+    k, code = len(plan.targets), plan.task.activation.code
+    shared = (state.students, X, C, k, code, plan.rate, plan.projected)
     batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
     try:
         while outcome.count < plan.steps.size and outcome.blew_up_at is None:
@@ -96,15 +95,16 @@ def run(
                 continue
             ahead = step // plan.block - state.block
             if ahead > 0:
-                drawn = state.draws.blocks(min(ahead, batch))
-                last, done = kernels.advance(*drawn, *weights, *shared, True)
+                last, done = kernels.advance(
+                    *_samples(plan, state, min(ahead, batch)), *shared, True
+                )
             else:
-                last, done = kernels.advance(*state.draws.blocks(1), *weights, *shared, False)
+                last, done = kernels.advance(*_samples(plan, state, 1), *shared, False)
                 outcome = _record_inside(plan, outcome, state, X, C, done)
                 if outcome.count == plan.steps.size or outcome.blew_up_at is not None:
                     break
                 if done == plan.block:
-                    kernels.absorb(state.students, X, C, len(plan.targets), plan.projected)
+                    kernels.absorb(state.students, X, C, k, plan.projected)
             state.block += last
             if done < plan.block:
                 return replace(outcome, blew_up_at=state.block * plan.block + done)
@@ -125,6 +125,40 @@ def _begin(plan: Plan, number: int) -> tuple[_State, Outcome]:
     coordinates = len(plan.students) + len(plan.targets) if plan.projected else plan.d
     draws = Draws(plan.seed, number, plan.block, coordinates, plan.freedom)
     return _State(draws, plan.students * plan.scale), Outcome.empty(plan)
+
+
+def _samples(plan: Plan, state: _State, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Normals and chi variables of the next blocks, and the noisy labels (count, B)."""
+    normals, radii = state.draws.blocks(count)
+    return normals, radii, labels(plan.task, plan.targets, normals, plan.block, plan.projected)
+
+
+def labels(
+    task: Task, targets: np.ndarray, normals: np.ndarray, block: int, projected: bool
+) -> np.ndarray:
+    """The labels of the samples in a batch of random numbers, as `draws.Draws` gives them.
+
+    Parameters
+    ----------
+    task : Task
+    targets : array, shape (k, D)
+        W*/√d; projected, the first k coordinates hold them.
+    normals : array, shape (count, size)
+    block : int
+        B.
+    projected : bool
+
+    Returns
+    -------
+    array, shape (count, B)
+    """
+    k, D = targets.shape
+    n = (normals.shape[1] - block - block * (block - 1) // 2) // block if projected else D
+    seen = k if projected else D
+    samples = normals[:, : block * n].reshape(len(normals), block, n)[..., :seen]
+    fields = samples.reshape(-1, seen) @ targets[:, :seen].T
+    noise = np.sqrt(task.noise) * normals[:, normals.shape[1] - block :]
+    return task.target_activation.sigma(fields).mean(-1).reshape(noise.shape) + noise
 
 
 def _record(plan: Plan, outcome: Outcome, students: np.ndarray) -> Outcome:

@@ -129,7 +129,7 @@ def load(
             have = from_json(data.attrs["fingerprint"])
             block = int(data.attrs["block"])
             random_state = from_json(data.attrs["random_state"])
-            arrays = {name: data[name].values for name in shapes}
+            arrays = {name: data.variables[name].values for name in shapes}
             finite(arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise Damaged("checkpoint", str(file), f"a checkpoint ({error})") from error

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from math import floor, log10
+from math import floor, isinf, log10
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, choice, real
+from twolayer.errors import InvalidInput, array, choice, non_negative, real, shown
 
 #: What each claim says, in our words; the table of the book has one group for each.
 CLAIMS: dict[int, str] = {
@@ -32,6 +32,14 @@ CLAIMS: dict[int, str] = {
     9: "In the mean-field regime the weights end in the span of the targets (figure 5 d)",
     10: "The plane of γ = γ₀ d^(−δ), p = p₀ d^κ has three phases, each with its own clock "
     "(Veiga et al. 2022)",
+}
+
+
+#: What each published entry must hold.
+_ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "claims": {"claim": int}
+    | dict.fromkeys(("quantity", "paper", "measured", "verdict", "note"), str),
+    "comparisons": dict.fromkeys(("curve", "t", "printed", "as_printed", "ours"), (int, float)),
 }
 
 
@@ -71,10 +79,17 @@ class Measurement:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if self.claim not in CLAIMS:
-            raise InvalidInput("claim", self.claim, f"one of {', '.join(map(str, CLAIMS))}")
-        for name in ("value", "error"):
-            real(name, getattr(self, name))
+        if not isinstance(self.claim, int) or self.claim not in CLAIMS:
+            raise InvalidInput("claim", shown(self.claim), f"one of {', '.join(map(str, CLAIMS))}")
+        for name in ("quantity", "paper", "note"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInput(name, shown(getattr(self, name)), "text")
+        real("value", self.value)
+        non_negative("error", self.error)
+        for name in ("low", "high"):  # -∞ and ∞ leave a side open
+            bound = getattr(self, name)
+            if not (isinstance(bound, float) and isinf(bound)):
+                real(name, bound)
 
     @property
     def verdict(self) -> str:
@@ -115,6 +130,9 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
     >>> mean_and_error(np.array([0.0, 2.0]))
     (1.0, 1.0)
     """
+    values = array("values", values, (None,))
+    if len(values) < 2:
+        raise InvalidInput("values", shown(values), "at least two")
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
@@ -139,7 +157,15 @@ def exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     >>> round(e, 6), error < 1e-6
     (-1.0, True)
     """
-    log_x, log_y = np.log(x), np.log(np.atleast_2d(y))
+    x = _positive("x", array("x", x, (None,)))
+    try:
+        y = array("y", y, (None, len(x)))
+    except InvalidInput:  # one row?
+        y = array("y", [y], (None, len(x)))
+    y = _positive("y", y)
+    if len(x) < 3 or np.ptp(x) == 0:
+        raise InvalidInput("x", shown(x), "at least three, not all the same")
+    log_x, log_y = np.log(x), np.log(y)
     centred = log_x - log_x.mean()
     slopes = log_y @ centred / (centred @ centred)
     if len(slopes) > 1:
@@ -147,6 +173,12 @@ def exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     residual = log_y[0] - log_y[0].mean() - slopes[0] * centred
     variance = residual @ residual / max(1, len(log_x) - 2) / (centred @ centred)
     return float(slopes[0]), float(np.sqrt(variance))
+
+
+def _positive(argument: str, values: np.ndarray) -> np.ndarray:
+    if values.min() <= 0:
+        raise InvalidInput(argument, f"a smallest entry of {values.min():.3g}", "> 0")
+    return values
 
 
 def with_error(value: float, error: float) -> str:
@@ -165,6 +197,7 @@ def with_error(value: float, error: float) -> str:
     >>> with_error(1.01234, 0.0123), with_error(2.03e-5, 0.0), with_error(2.03e-5, 1.1e-6)
     ('1.012 ± 0.012', '2.03e-05', '(2.03 ± 0.11)e-05')
     """
+    value, error = real("value", value), non_negative("error", error)
     if error == 0:
         return f"{value:.4g}"
     size = floor(log10(max(abs(value), error)))
@@ -194,13 +227,18 @@ def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     InvalidInput
         If a file is not what `plotting.publish` writes.
     """
-    choice("section", section, ("claims", "comparisons"))
+    kinds = _ENTRIES[choice("section", section, _ENTRIES)]
     out = {}
     for file in sorted(folder.glob("*.json")):
         try:
             entries = json.loads(file.read_text("utf-8"))[section]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(str(file), "something else", "a file of `publish`") from error
+            for entry in entries:
+                for name, kind in kinds.items():
+                    if not isinstance(entry[name], kind):
+                        raise TypeError(f"{name}: {entry[name]!r}")
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            got = f"something else ({shown(error)})"
+            raise InvalidInput(str(file), got, "a file of `publish`") from error
         if entries:
             out[file.stem] = entries
     return out

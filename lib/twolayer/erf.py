@@ -8,7 +8,6 @@ are the arcsine law under such a tilt.  What each function means is said in `act
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import erf
 
 from twolayer.threads import COMPILED, spread
 
@@ -26,6 +25,8 @@ def diagonal(C: Array) -> Array:
 
 def sigma(x: Array) -> Array:
     """σ(x)."""
+    from scipy.special import erf
+
     return erf(x / np.sqrt(2))
 
 

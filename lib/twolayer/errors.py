@@ -7,11 +7,15 @@ what it got and what it may be.  This module builds on nothing else in the packa
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+#: Learning rates beyond this are taken for a mistake.
+_FASTEST = 1e15
 
 
 class InvalidInput(ValueError):
@@ -51,7 +55,7 @@ def shown(value: object) -> str:
 
 def real(argument: str, value: Any, allowed: str = "a finite number") -> float:
     """`value` as a finite float; booleans, text and arrays are refused."""
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "ndim", 0):
         raise InvalidInput(argument, shown(value), allowed)
     try:
         number = float(value)
@@ -80,17 +84,67 @@ def non_negative(argument: str, value: Any) -> float:
     return number
 
 
-def integer(argument: str, value: Any, minimum: int) -> int:
+def learning_rate(value: Any) -> float:
+    """`value` as a learning rate > 0; beyond `_FASTEST` an integrator would never end."""
+    allowed = f"a finite number > 0, at most {_FASTEST:.0e}"
+    number = real("learning_rate", value, allowed)
+    if not 0 < number <= _FASTEST:
+        raise InvalidInput("learning_rate", shown(value), allowed)
+    return number
+
+
+def seed(value: Any) -> int:
+    """`value` as a seed, an int >= 0 of any size."""
+    return integer("seed", value, 0, maximum=None)
+
+
+def flag(argument: str, value: Any) -> bool:
+    """`value`, which must be True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInput(argument, shown(value), "True or False")
+    return bool(value)
+
+
+def instance(argument: str, value: Any, kind: type) -> None:
+    """Refuse a `value` that is not of this kind."""
+    if not isinstance(value, kind):
+        raise InvalidInput(argument, shown(value), f"a twolayer.{kind.__name__}")
+
+
+def executor(value: Any) -> None:
+    """Refuse what is neither None nor an instance of something like a `concurrent.futures` one."""
+    if value is None:
+        return
+    if isinstance(value, type) or not callable(getattr(value, "submit", None)):
+        raise InvalidInput("executor", shown(value), "a concurrent.futures.Executor or None")
+
+
+def fits_in_memory(argument: str, value: object, numbers: float) -> None:
+    """Refuse an argument that asks for more numbers than the memory of this machine holds."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # a system that does not say
+        memory = 2**40
+    if 8 * numbers > memory:
+        allowed = f"smaller: {8e-9 * numbers:.3g} GB of numbers do not fit in the memory"
+        raise InvalidInput(argument, shown(value), allowed)
+
+
+def integer(argument: str, value: Any, minimum: int, maximum: int | None = 2**53) -> int:
     """`value` as an int >= `minimum`; a float such as 1e6 is taken if it is whole."""
     allowed = f"an integer >= {minimum}"
     if isinstance(value, (float, np.floating)) and value == np.floor(value) and abs(value) < 2**53:
         value = int(value)
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidInput(argument, shown(value), allowed)
     try:
         number = operator.index(value)
     except TypeError:
         raise InvalidInput(argument, shown(value), allowed) from None
-    if isinstance(value, (bool, np.bool_)) or number < minimum:
+    if number < minimum:
         raise InvalidInput(argument, shown(value), allowed)
+    if maximum is not None and number > maximum:
+        raise InvalidInput(argument, shown(value), f"{allowed} and at most {maximum}")
     return number
 
 

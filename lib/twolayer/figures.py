@@ -37,6 +37,7 @@ from pathlib import Path
 from twolayer.catalogue import PROFILES, Figure, check_parameters, load, project_root
 from twolayer.cluster import cluster
 from twolayer.errors import InvalidInput, choice, integer, shown
+from twolayer.errors import executor as check_executor
 from twolayer.lock import locked
 from twolayer.storage import as_path, writable_folder
 
@@ -179,8 +180,7 @@ def make(
     figures = load(root)
     choice("profile", profile, PROFILES)
     jobs = integer("jobs", jobs, 1)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
+    check_executor(executor)
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidInput("ids", shown(ids), "a sequence of figure ids")
     for name in ids:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twolayer.errors import choice
-from twolayer.overlaps import Overlaps, assemble
+from twolayer.errors import array, choice, instance, non_negative
+from twolayer.overlaps import Overlaps, assemble, symmetric
 from twolayer.task import Task, coefficients
 
 Array = np.ndarray
@@ -47,6 +47,7 @@ def psi_M(task: Task, overlaps: Overlaps) -> Array:
     >>> psi_M(Task("square"), Overlaps([[1.0]], [[0.5]], [[1.0]]))
     array([[0.]])
     """
+    _check(task, overlaps)
     return _drifts(task, overlaps.Omega, overlaps.p)[0]
 
 
@@ -68,6 +69,7 @@ def psi_GF(task: Task, overlaps: Overlaps) -> Array:
     >>> psi_GF(Task("square"), Overlaps([[1.0]], [[0.5]], [[1.0]]))
     array([[-6.]])
     """
+    _check(task, overlaps)
     return _drifts(task, overlaps.Omega, overlaps.p)[1]
 
 
@@ -89,6 +91,7 @@ def psi_noise(task: Task, overlaps: Overlaps) -> Array:
     >>> psi_noise(Task("square", noise=0.1), Overlaps([[1.0]], [[0.5]], [[1.0]]))
     array([[0.4]])
     """
+    _check(task, overlaps)
     return task.noise * task.activation.gain(overlaps.Q)
 
 
@@ -111,6 +114,7 @@ def psi_Var(task: Task, overlaps: Overlaps) -> Array:
     >>> psi_Var(Task("square"), Overlaps([[1.0]], [[0.5]], [[1.0]]))
     array([[36.]])
     """
+    _check(task, overlaps)
     p, k = overlaps.p, overlaps.k
     noise_free = task.activation.variance(overlaps.Omega, coefficients(p, k), p)
     return noise_free + psi_noise(task, overlaps)
@@ -150,7 +154,10 @@ def right_hand_side(
     >>> dQ.round(6)
     array([[-2.4]])
     """
+    instance("task", task, Task)
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
+    P = symmetric("P", array("P", P, (None, None)))
+    learning_rate = non_negative("learning_rate", learning_rate)
     activation, noise, k = task.activation, task.noise, len(P)
 
     def rhs(Q: Array, M: Array) -> tuple[Array, Array]:
@@ -164,6 +171,11 @@ def right_hand_side(
         return dQ, dM
 
     return rhs
+
+
+def _check(task: Task, overlaps: Overlaps) -> None:
+    instance("task", task, Task)
+    instance("overlaps", overlaps, Overlaps)
 
 
 def _drifts(task: Task, Omega: Array, p: int) -> tuple[Array, Array]:

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
+from twolayer.errors import InvalidInput, choice, flag, integer, positive, shown, times
 from twolayer.fields import SELF_TERMS, make_field
+from twolayer.overlaps import TOLERANCE
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
-from twolayer.storage import provenance, read_netcdf, write_netcdf
+from twolayer.storage import finite, from_json, provenance, read_netcdf, write_netcdf
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, task_from_dict, task_to_dict
 
@@ -130,14 +131,21 @@ class MeanFieldTrajectory:
         """Read what `save` wrote, bit for bit; `InvalidInput` if the file is something else."""
         data = read_netcdf(path, _FORMAT)
         try:
+            names = ("time", "M", "q", "weight", "P", "excess_risk")
+            arrays = {name: data.variables[name].values for name in names}
+            finite(arrays)
+            T, p, k = arrays["M"].shape
+            shapes = ((T,), (T, p, k), (T, p), (p,), (k, k), (T,))
+            if tuple(values.shape for values in arrays.values()) != shapes:
+                raise ValueError("with arrays that fit")
             return cls(
-                t=data["time"].values,
-                **{name: data[name].values for name in ("M", "q", "weight", "P", "excess_risk")},
-                task=task_from_dict(json.loads(data.attrs["task"])),
-                parameters=json.loads(data.attrs["parameters"]),
-                provenance=json.loads(data.attrs["provenance"]),
+                t=arrays.pop("time"),
+                **arrays,
+                task=task_from_dict(from_json(data.attrs["task"])),
+                parameters=from_json(data.attrs["parameters"]),
+                provenance=from_json(data.attrs["provenance"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise InvalidInput("path", str(path), f"a mean-field file ({error})") from error
 
 
@@ -230,10 +238,14 @@ def solve_mean_field(
     p, k = particles.p, particles.k
     if len(L) != k:
         raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
-    if d != math.inf:
+    progress = flag("progress", progress)
+    if not (isinstance(d, float) and d == math.inf):
         d = integer("d", d, k)
-    if d == k and particles.q.max() > 0:
-        raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
+    q = particles.q
+    if d == k:
+        if q.max() > TOLERANCE * max(1.0, np.abs(particles.m).max()):
+            raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
+        q = np.zeros(p)  # what rounding has left
     if self_term is None:
         self_term = "exact" if particles.finite else "none"
     choice("self_term", self_term, SELF_TERMS)
@@ -249,7 +261,7 @@ def solve_mean_field(
     alpha = np.linalg.solve(L, particles.m.T).T
     path = integrate(
         derivative,
-        np.concatenate((alpha.ravel(), particles.q)),
+        np.concatenate((alpha.ravel(), q)),
         t_eval,
         method=method,
         rtol=rtol,

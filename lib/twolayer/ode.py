@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, choice, positive, shown, times
+from twolayer.errors import InvalidInput, choice, flag, positive, shown, times
+from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.flow import TERMS, right_hand_side
 from twolayer.jacobian import jacobian
 from twolayer.overlaps import Overlaps, assemble
@@ -27,8 +28,8 @@ def solve(
     t_eval: ArrayLike,
     learning_rate: float | None = None,
     terms: str = "full",
-    rtol: float = 1e-9,
-    atol: float = 1e-12,
+    rtol: float = 1e-10,
+    atol: float = 1e-13,
     method: str = "LSODA",
     stop_at_risk: float | None = None,
     progress: bool = True,
@@ -102,9 +103,10 @@ def solve(
     choice("method", method, METHODS)
     rtol, atol = positive("rtol", rtol), positive("atol", atol)
     if learning_rate is not None:
-        learning_rate = positive("learning_rate", learning_rate)
+        learning_rate = check_learning_rate(learning_rate)
     elif terms != "gradient-flow":
         raise InvalidInput("learning_rate", "None", f"given when terms is {terms!r}")
+    progress = flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2
         stop_at_risk = positive("stop_at_risk", stop_at_risk)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import orth
 
-from twolayer.errors import InvalidInput, array, integer
+from twolayer.errors import InvalidInput, array, fits_in_memory, flag, integer
+from twolayer.errors import seed as check_seed
 
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
 #: what an integrator at usual tolerances leaves behind.
@@ -145,7 +145,8 @@ class Overlaps:
         rows = self.factor()
         rank = rows.shape[1]
         d = _dimension(d, rank)
-        rng = np.random.default_rng(integer("seed", seed, 0))
+        fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
+        rng = np.random.default_rng(check_seed(seed))
         frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
         vectors = np.sqrt(d) * rows @ frame.T
@@ -246,10 +247,14 @@ class Weights:
         True
         """
         p, k, d = integer("p", p, 1), integer("k", k, 1), integer("d", d, 1)
-        rng = np.random.default_rng(integer("seed", seed, 0))
+        _fit(p, k, d)
+        orthonormal_target = flag("orthonormal_target", orthonormal_target)
+        rng = np.random.default_rng(check_seed(seed))
         W_star = rng.normal(size=(k, d))
         W = rng.normal(size=(p, d))
         if orthonormal_target:
+            from scipy.linalg import orth
+
             _dimension(d, k)
             unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
             W_star = np.sqrt(d) * orth(unit.T).T
@@ -289,7 +294,8 @@ class Weights:
         """
         p, k = integer("p", p, 1), integer("k", k, 1)
         d = _dimension(d, k)
-        M = np.random.default_rng(integer("seed", seed, 0)).normal(size=(p, k))
+        _fit(p, k, d)
+        M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
         M /= np.linalg.norm(M, axis=1, keepdims=True)
         W_star = np.sqrt(d) * np.eye(k, d)
         return cls(M @ W_star, W_star)
@@ -306,6 +312,8 @@ def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
 
 def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
     """A square matrix without its rounding errors of symmetry; `InvalidInput` if they are more."""
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InvalidInput(argument, f"shape {matrix.shape}", "a symmetric matrix")
     gap = np.abs(matrix - matrix.T).max()
     if gap > TOLERANCE * np.abs(matrix).max():
         raise InvalidInput(
@@ -314,6 +322,12 @@ def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
     out = (matrix + matrix.T) / 2
     out.setflags(write=False)
     return out
+
+
+def _fit(p: int, k: int, d: int) -> None:
+    """Refuse weights that the memory cannot hold."""
+    argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
+    fits_in_memory(argument, value, (p + k) * d)
 
 
 def _dimension(d: int, rank: int) -> int:

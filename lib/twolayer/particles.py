@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, array, integer, shown
+from twolayer.errors import InvalidInput, array, fits_in_memory, integer, shown
 from twolayer.overlaps import TOLERANCE, Weights, symmetric
 from twolayer.rules import gauss_hermite, radius
 
@@ -143,8 +143,9 @@ class Particles:
         L = cholesky(P)
         k = len(L)
         d, order = integer("d", d, k), integer("order", order, 1)
-        x, wx = gauss_hermite(order)
+        fits_in_memory("order", order, float(order) ** (k + 1) * (2 * k + 4))
         rho, ws = radius(d - k, order) if d > k else (np.zeros(1), np.ones(1))
+        x, wx = gauss_hermite(order)
         nodes = np.array(list(product(*[x] * k, rho**2 / d)))
         weight = np.prod(list(product(*[wx] * k, ws)), axis=1)
         return cls(nodes[:, :k] @ L.T / np.sqrt(d), nodes[:, k], weight / weight.sum(), False)

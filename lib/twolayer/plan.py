@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, integer, shown
+from twolayer.errors import InvalidInput, fits_in_memory, integer, shown
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.storage import versions
 from twolayer.task import Task
@@ -116,10 +116,15 @@ def make_plan(
     p, k = start.p, start.k
     method, block, why = _choose(method, p, k, d)
     projected = method == "projected"
-    students, targets, scale = _coordinates(start, d, p + k + block if projected else 0)
+    width = p + k + block if projected else 0
+    fits_in_memory("d", d, 2 * (p + k) * (width or d))
+    students, targets, scale = _coordinates(start, d, width)
 
     rate = learning_rate / (p * d)
-    if t_eval[-1] / rate >= _MAX_STEPS:
+    if rate == 0:
+        allowed = f"larger: γ/(p d) is not distinguishable from 0 for p = {p}, d = {d}"
+        raise InvalidInput("learning_rate", f"{learning_rate:g}", allowed)
+    if float(t_eval[-1]) / rate >= _MAX_STEPS:
         allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of γ/(p d) = {rate:.3g}"
         raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
     steps = np.rint(t_eval / rate).astype(np.int64)

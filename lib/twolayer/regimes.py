@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, integer, non_negative, positive, real, shown
+from twolayer.errors import InvalidInput, fits_in_memory, integer, non_negative, real, shown
+from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.flow import psi_GF, psi_M, psi_Var
 from twolayer.overlaps import Overlaps
 from twolayer.task import Task
@@ -108,7 +109,7 @@ def scales(
     'mean field, low-dimensional'
     """
     d, p, k = integer("d", d, 1), integer("p", p, 1), integer("k", k, 1)
-    learning_rate, noise = positive("learning_rate", learning_rate), non_negative("noise", noise)
+    learning_rate, noise = check_learning_rate(learning_rate), non_negative("noise", noise)
     task = Task(activation, noise=noise)
     if overlaps is None:
         overlaps = half_way(min(p, _MANY), k)
@@ -120,7 +121,8 @@ def scales(
     drift = math.hypot(
         np.linalg.norm(psi_GF(task, overlaps)), math.sqrt(2) * np.linalg.norm(psi_M(task, overlaps))
     )
-    spread = np.linalg.norm(psi_Var(task, overlaps))
+    with np.errstate(over="ignore"):  # of a label noise beyond all bounds
+        spread = np.linalg.norm(psi_Var(task, overlaps))
     variance = learning_rate / p * spread / drift if drift else math.inf
     fluctuations = math.sqrt(learning_rate / (p * d))
     gains = np.diagonal(task.activation.gain(overlaps.P))
@@ -154,6 +156,8 @@ def half_way(p: int, k: int) -> Overlaps:
     array([[1.  , 0.25],
            [0.25, 1.  ]])
     """
+    p, k = integer("p", p, 1), integer("k", k, 1)
+    fits_in_memory("p" if p > k else "k", max(p, k), 4 * (p + k) ** 2)
     M = np.zeros((p, k))
     M[np.arange(p), np.arange(p) % k] = 0.5
     return Overlaps(M @ M.T + 0.75 * np.eye(p), M, np.eye(k))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 Array = np.ndarray
 
@@ -61,5 +60,7 @@ def fewer(nodes: int) -> int:
 
 def _gauss(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
     """The Gauss rule of a recurrence (Golub & Welsch 1969), for any parameter; weights sum to 1."""
+    from scipy.linalg import eigh_tridiagonal
+
     nodes, vectors = eigh_tridiagonal(diagonal, off_diagonal)
     return nodes, vectors[0] ** 2

@@ -16,7 +16,14 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +31,10 @@ from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
 from twolayer.chain import Outcome, bytes_needed, check, run
-from twolayer.errors import InvalidInput, choice, integer, positive, shown, times
+from twolayer.errors import InvalidInput, choice, fits_in_memory, flag, integer, shown, times
+from twolayer.errors import executor as check_executor
+from twolayer.errors import learning_rate as check_learning_rate
+from twolayer.errors import seed as check_seed
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.plan import METHODS, RECORDS, Plan, make_plan
 from twolayer.progress import Progress
@@ -120,13 +130,13 @@ def simulate(
     if not isinstance(task, Task):
         raise InvalidInput("task", shown(task), "a twolayer.Task")
     t_eval = times("t_eval", t_eval)
-    learning_rate = positive("learning_rate", learning_rate)
-    runs, seed = integer("runs", runs, 1), integer("seed", seed, 0)
+    learning_rate = check_learning_rate(learning_rate)
+    runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
     choice("method", method, METHODS)
     choice("record", record, RECORDS)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise InvalidInput("executor", shown(executor), "a concurrent.futures.Executor or None")
+    check_executor(executor)
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record)
+    fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     if checkpoint is None:
         outcomes = _outcomes(plan, runs, executor, progress, None)
     else:
@@ -142,7 +152,12 @@ def _outcomes(
 ) -> list[Outcome]:
     """Every run, here or wherever the executor takes it; fewer after Ctrl-C."""
     outcomes: list[Outcome] = []
-    with Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar:
+    side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
+    share = max(1, (os.cpu_count() or 1) // runs)
+    with (
+        Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar,
+        threads_for_products(share) if side_by_side else nullcontext(),
+    ):
         try:
             if executor is None:
                 for number in range(runs):
@@ -153,7 +168,7 @@ def _outcomes(
                     if outcome.interrupted or outcome.blew_up_at is not None:
                         break
             else:
-                futures = [executor.submit(run, plan, number, folder) for number in range(runs)]
+                futures = [submit(executor, share, plan, n, folder) for n in range(runs)]
                 try:
                     for done, _ in enumerate(as_completed(futures), 1):
                         bar.to(done * plan.steps[-1])
@@ -167,6 +182,28 @@ def _outcomes(
         except KeyboardInterrupt:
             outcomes.append(replace(Outcome.empty(plan), interrupted=True))
     return outcomes
+
+
+def submit(
+    executor: Executor, share: int, plan: Plan, number: int, folder: str | None
+) -> Future[Outcome]:
+    """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
+    if isinstance(executor, ProcessPoolExecutor):
+        return executor.submit(run_on, share, plan, number, folder)
+    return executor.submit(run, plan, number, folder)
+
+
+def run_on(share: int, plan: Plan, number: int, folder: str | None) -> Outcome:
+    """`chain.run` with that many threads for matrix products."""
+    with threads_for_products(share):
+        return run(plan, number, folder)
+
+
+def threads_for_products(count: int) -> AbstractContextManager[object]:
+    """Limit the threads of BLAS in this process: runs side by side would wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=count, user_api="blas")
 
 
 def _collect(

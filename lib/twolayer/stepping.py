@@ -14,17 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import integrate as scipy_integrate
 
 from twolayer.progress import Progress
 
 Array = np.ndarray
 
-#: SciPy's integrators by name.
-METHODS: dict[str, type[scipy_integrate.OdeSolver]] = {
-    name: getattr(scipy_integrate, name)
-    for name in ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
-}
+#: SciPy's integrators.
+METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
 _IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
@@ -93,7 +89,7 @@ def integrate(
     t_eval : array, shape (T,)
         Times >= 0 that do not decrease.
     method, rtol, atol : str, float, float
-        A name in `METHODS`, and tolerances.
+        One of `METHODS`, and tolerances.
     jacobian : callable, optional
         For implicit methods; see `differences`.
     stop : callable
@@ -118,6 +114,8 @@ def integrate(
     >>> path.y[:, 0].round(6)
     array([1.      , 0.367879])
     """
+    from scipy import integrate as integrators  # a third of the package's start-up
+
     started = time.perf_counter()
     states: list[Array] = []
     solver: Any = None
@@ -145,7 +143,7 @@ def integrate(
             take(0.0, lambda: lambda _: y0)
             if not done():
                 extra = {"jac": jacobian} if method in _IMPLICIT and jacobian else {}
-                solver = METHODS[method](
+                solver = getattr(integrators, method)(
                     derivative, 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
                 )
             while not done():

@@ -44,12 +44,15 @@ def write_netcdf(data: xarray.Dataset, path: str | os.PathLike[str]) -> Path:
     cannot be written; what was there before is then untouched.
     """
     path = as_path("path", path)
+    if not path.name:
+        raise InvalidInput("path", shown(str(path)), "the path of a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot save to {path}: there is no folder {path.parent}")
     data = data.assign_attrs({_CHECKSUM: _checksum(data)})
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        data.to_netcdf(partial, engine="scipy", format="NETCDF3_64BIT")
+        plain = {name: {"_FillValue": None} for name in data.variables}
+        data.to_netcdf(partial, engine="scipy", format="NETCDF3_64BIT", encoding=plain)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())  # on the disk before it takes the old one's name
         os.replace(partial, path)
@@ -72,10 +75,15 @@ def read_netcdf(path: str | os.PathLike[str], kind: str, argument: str = "path")
     import xarray
 
     file = as_path(argument, path)
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}")
     try:
-        data = xarray.load_dataset(io.BytesIO(file.read_bytes()), engine="scipy", decode_cf=False)
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {file}") from None
+    except OSError as error:
+        allowed = f"a file that can be read ({error.strerror})"
+        raise InvalidInput(argument, shown(str(file)), allowed) from error
+    try:
+        data = xarray.load_dataset(io.BytesIO(content), engine="scipy", decode_cf=False)
         checksum = _checksum(data)
     except Exception as error:  # the reader meets damaged bytes with any exception at all
         what = shown(error).strip("'\"")
@@ -108,14 +116,14 @@ def finite(arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(f"{name} is not of finite numbers")
 
 
-def as_path(argument: str, value: object) -> Path:
+def as_path(argument: str, value: object, allowed: str = "a path") -> Path:
     """`value` as a path."""
     try:
         if isinstance(value, (str, os.PathLike)) and "\0" not in os.fspath(value):
             return Path(value)
     except TypeError:
         pass
-    raise InvalidInput(argument, shown(value), "a path")
+    raise InvalidInput(argument, shown(value), allowed)
 
 
 def writable_folder(argument: str, path: str | os.PathLike[str], needed: int) -> Path:
@@ -126,7 +134,7 @@ def writable_folder(argument: str, path: str | os.PathLike[str], needed: int) ->
     InvalidInput
         If it cannot be made, does not take a file, or the disk has too little room.
     """
-    folder = as_path(argument, path)
+    folder = as_path(argument, path, "the path of a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{uuid.uuid4().hex}.partial"
@@ -161,10 +169,14 @@ def _checksum(data: xarray.Dataset) -> str:
         variable = data.variables[name]
         digest.update(json.dumps([name, variable.dims, variable.shape]).encode())
         digest.update(np.ascontiguousarray(variable.values, dtype="<f8").tobytes())
-    for name, value in sorted(data.attrs.items()):
-        if name != _CHECKSUM:
-            digest.update(f"{name}\0{value}\0".encode())
+        _add(digest, variable.attrs)
+    _add(digest, {name: value for name, value in data.attrs.items() if name != _CHECKSUM})
     return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, attributes: Mapping[Any, Any]) -> None:
+    for name, value in sorted(attributes.items()):
+        digest.update(f"{name}\0{value}\0".encode("utf-8", "surrogateescape"))
 
 
 def provenance(**more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from twolayer import activations
 from twolayer.activations import Activation
-from twolayer.errors import InvalidInput, non_negative, shown
+from twolayer.errors import InvalidInput, instance, non_negative, shown
 from twolayer.overlaps import Overlaps
 
 
@@ -110,6 +110,8 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     >>> excess_risk(Task("erf"), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.0
     """
+    instance("task", task, Task)
+    instance("overlaps", overlaps, Overlaps)
     return excess_risk_of(task, overlaps.Omega, overlaps.p)
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput
+from twolayer.errors import InvalidInput, integer, shown
 from twolayer.overlaps import Overlaps
-from twolayer.storage import read_netcdf, write_netcdf
+from twolayer.storage import finite, from_json, read_netcdf, write_netcdf
 from twolayer.task import Task
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class Trajectory:
         """
         if self.Q.ndim < self.M.ndim:
             raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
+        time = _index("time", time, self.t.size)
+        run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
         return Overlaps(self.Q[where], self.M[where], self.P)
 
@@ -225,13 +227,14 @@ class Trajectory:
         """
         data = read_netcdf(path, _FORMAT)
         try:
-            arrays = {n: data[n].values for n in ("Q", "M", "P", "excess_risk")}
+            arrays = {n: data.variables[n].values for n in ("time", "Q", "M", "P", "excess_risk")}
+            finite(arrays)
             out = cls(
-                t=data["time"].values,
+                t=arrays.pop("time"),
                 **arrays,
-                task=task_from_dict(json.loads(data.attrs["task"])),
-                parameters=json.loads(data.attrs["parameters"]),
-                provenance=json.loads(data.attrs["provenance"]),
+                task=task_from_dict(from_json(data.attrs["task"])),
+                parameters=from_json(data.attrs["parameters"]),
+                provenance=from_json(data.attrs["provenance"]),
             )
             times, (p, k) = out.t.shape, out.M.shape[-2:]
             lead = out.excess_risk.shape
@@ -240,8 +243,9 @@ class Trajectory:
                 and out.Q.shape in ((*lead, p, p), (*lead, p))
                 and out.M.shape == (*lead, p, k)
                 and out.P.shape == (k, k)
+                and len(lead) in (1, 2)
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise InvalidInput("path", str(path), f"a trajectory file ({error})") from error
         if not fits:
             raise InvalidInput("path", str(path), "a trajectory file with arrays that fit")
@@ -272,6 +276,15 @@ class Divergence(ArithmeticError):
             f"{self.reason} at step {self.step}, t = {self.time:.6g}; the {kept} times recorded "
             "before are in .trajectory. A smaller learning rate may keep the run finite."
         )
+
+
+def _index(argument: str, value: int, size: int) -> int:
+    allowed = f"an index of {size}, from {-size} to {size - 1}"
+    try:
+        number = integer(argument, value, -size, size - 1)
+    except InvalidInput:
+        raise InvalidInput(argument, shown(value), allowed) from None
+    return number
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trials of the package itself: killed and resumed, on other executors and threads.
+"""Trials of the package itself: killed, on other executors and threads, with odd input.
 
 The tests assert what these functions return, and the page "How far to trust this" shows it.
 Builds on `sgd` and `ode`.
@@ -7,6 +7,7 @@ Builds on `sgd` and `ode`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -24,12 +26,13 @@ from typing import Any
 import numpy as np
 
 from twolayer import chain, checkpoint
+from twolayer.errors import InvalidInput
 from twolayer.ode import solve
 from twolayer.overlaps import Weights
 from twolayer.sgd import simulate
 from twolayer.storage import read_netcdf
 from twolayer.task import Task
-from twolayer.trajectory import Trajectory
+from twolayer.trajectory import Divergence, Trajectory
 
 #: Steps of each run that is killed, a second or so.
 _STEPS = 150_000
@@ -131,6 +134,75 @@ def spread(runs: Mapping[str, Trajectory]) -> float:
         for name in ("Q", "M"):
             a, b = getattr(first, name), getattr(other, name)
             out = max(out, float(np.abs(a - b).max() / np.abs(a).max()))
+    return out
+
+
+#: What nobody would give on purpose, for every argument of every function.
+ODD_VALUES: tuple[Any, ...] = (
+    *(None, "x", "", "1", b"x", [], (), {}, {"a": 1}, set(), object(), len, Executor),
+    *(True, False, 1j, math.nan, math.inf, -math.inf, np.float64(np.nan), np.bool_(True)),
+    *(-1, 0, 1.5, -0.0, 1e308, 5e-324, 10**12, 10**400, -(10**400)),
+    *([1, 2], [[1.0]], [[1, 2], [3]], ["a"], np.nan * np.ones(2), np.zeros((0, 2)), np.array(None)),
+    *(np.array([[1.0]]), np.eye(3), -np.eye(2), np.array(["x"]), "\0", "é" * 300),
+)
+
+
+def refusals(calls: Mapping[Callable[..., Any], Mapping[str, Any]]) -> Counter[str]:
+    """Try every odd value for every argument of some functions.
+
+    Parameters
+    ----------
+    calls : mapping
+        Function → good arguments, of which one is replaced at a time.
+
+    Returns
+    -------
+    Counter
+        "refused" with `InvalidInput`, "served", "diverged", or the name of any other error.
+    """
+    out: Counter[str] = Counter()
+    for call, good in calls.items():
+        for name in good:
+            for value in ODD_VALUES:
+                try:
+                    call(**{**good, name: value})
+                    out["served"] += 1
+                except InvalidInput:
+                    out["refused"] += 1
+                except Divergence:
+                    out["diverged"] += 1
+                except Exception as error:
+                    out[type(error).__name__] += 1
+    return out
+
+
+def damage(trajectory: Trajectory, every: int = 7) -> Counter[str]:
+    """Save a trajectory, change one bit of the file at a time, and load it.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    every : int
+        Distance of the bytes that are changed.
+
+    Returns
+    -------
+    Counter
+        "refused", "same" if the bit made no difference, or "misread".
+    """
+    out: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        file = trajectory.save(Path(folder) / "run.nc")
+        content = file.read_bytes()
+        for at in range(0, len(content), every):
+            changed = bytearray(content)
+            changed[at] ^= 1 << at % 8
+            file.write_bytes(changed)
+            try:
+                back = Trajectory.load(file)
+                out["same" if same_bits(back, trajectory) else "misread"] += 1
+            except InvalidInput:
+                out["refused"] += 1
     return out
 
 

@@ -38,8 +38,8 @@ def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> N
 
 
 @compiled()
-def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool) -> int:
-    """Write a block of samples, √d x ~ N(0, I_d), into X (B, D); where its label noise starts.
+def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool) -> None:
+    """Write a block of samples, √d x ~ N(0, I_d), into X (B, D).
 
     `normals` and `radii` are as `draws.Draws` gives them.
 
@@ -52,7 +52,7 @@ def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool
         for v in range(B):
             for a in range(D):
                 X[v, a] = normals[v * D + a]
-        return B * D
+        return
     n, used = D - B, (D - B) * B
     for v in range(B):
         for a in range(n):
@@ -63,7 +63,6 @@ def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool
         X[v, n + v] = radii[v]
         for a in range(n + v + 1, D):
             X[v, a] = 0.0
-    return used
 
 
 @compiled(FAST)
@@ -76,22 +75,28 @@ def add_products(K: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, v: i
 
 
 @compiled()
+def product(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """A B by BLAS; a function, since every use of np.dot costs half a second to compile."""
+    return np.dot(A, B)
+
+
+@compiled()
 def products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """A Bᵀ by BLAS; one function, since every use of np.dot costs a second to compile."""
+    """A Bᵀ, the scalar products of rows."""
     return np.dot(A, B.T)
 
 
 @compiled(FAST)
-def to_lower_triangle(Z: np.ndarray) -> None:
-    """Turn the rows of Z (p, m) by one rotation so that Z is lower triangular, in place.
+def to_lower_triangle(Z: np.ndarray, k: int) -> None:
+    """Turn the rows of Z (p, D) by one rotation that makes them lower triangular beyond column k.
 
-    Householder reflections from the right: Z Zᵀ does not change but for rounding.
+    In place, by Householder reflections from the right: Z Zᵀ does not change but for rounding.
     """
-    p, m = Z.shape
-    for i in range(min(p, m - 1)):
-        head = Z[i, i]
-        tail = 0.0
-        for c in range(i + 1, m):
+    p, D = Z.shape
+    for i in range(min(p, D - k - 1)):
+        diagonal = k + i
+        head, tail = Z[i, diagonal], 0.0
+        for c in range(diagonal + 1, D):
             tail += Z[i, c] * Z[i, c]
         if tail == 0.0:
             continue
@@ -99,15 +104,16 @@ def to_lower_triangle(Z: np.ndarray) -> None:
         pivot = head + copysign(norm, head)
         scale = 1.0 / (norm * abs(pivot))
         for r in range(i + 1, p):
-            along = Z[r, i] * pivot
-            for c in range(i + 1, m):
+            along = Z[r, diagonal] * pivot
+            for c in range(diagonal + 1, D):
                 along += Z[r, c] * Z[i, c]
             along *= scale
-            Z[r, i] -= along * pivot
-            for c in range(i + 1, m):
+            Z[r, diagonal] -= along * pivot
+            for c in range(diagonal + 1, D):
                 Z[r, c] -= along * Z[i, c]
-        Z[i, i] = -copysign(norm, head)
-        Z[i, i + 1 :] = 0.0
+        Z[i, diagonal] = -copysign(norm, head)
+        for c in range(diagonal + 1, D):
+            Z[i, c] = 0.0
 
 
 @compiled()
@@ -123,48 +129,39 @@ def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected
         for i in range(start, stop):
             for v in range(B):
                 some[i - start, v] = C[v, i]
-        change = np.dot(some, X)
+        change = product(some, X)
         for i in range(start, stop):
             for a in range(D):
                 students[i, a] += change[i - start, a]
     if projected:
-        to_lower_triangle(students[:, k:])
+        to_lower_triangle(students, k)
 
 
 @compiled()
 def advance(
     normals: np.ndarray,
     radii: np.ndarray,
-    targets: np.ndarray,
+    labels: np.ndarray,
     students: np.ndarray,
     X: np.ndarray,
     C: np.ndarray,
+    k: int,
     code: int,
     rate: float,
-    noise_deviation: float,
     projected: bool,
     absorb_last: bool,
 ) -> tuple[int, int]:
     """Run through one block for each row of `normals`; the last one, and its number of steps.
 
-    `targets` (k, D) and `students` (p, D) are W*/√d and W/√d, the students being moved; X (B, D)
+    `labels` (blocks, B) are those of the samples; `students` (p, D), W/√d, are moved; X (B, D)
     and C (B, p) are left as of the last block, which ends with `absorb` only if asked for.
-    `rate` is γ/(p d).  A run that blows up ends inside a block, with fewer than B steps, none
-    of them absorbed.
+    `rate` is γ/(p d), k the number of targets, whose coordinates come first if projected.  A
+    run that blows up ends inside a block, with fewer than B steps, none of them absorbed.
     """
-    B, k, p = len(X), len(targets), len(students)
-    value, slope, flat = np.empty(B * k), np.empty(B * k), np.empty(B * k)
-    target, own = np.empty(B), np.empty(p)
+    B, p = len(X), len(students)
+    own = np.empty(p)
     for block in range(len(normals)):
-        noise = place(normals[block], radii[block], X, projected)
-        fields_star = products(X, targets)
-        for v in range(B):
-            for r in range(k):
-                flat[v * k + r] = fields_star[v, r]
-        respond(code, flat, value, slope)
-        for v in range(B):
-            mean = total(value[v * k : (v + 1) * k]) / k
-            target[v] = noise_deviation * normals[block, noise + v] + mean
+        place(normals[block], radii[block], X, projected)
         K, fields = products(X, X), products(X, students)
         for start in range(0, B, _NEAR):
             stop = min(start + _NEAR, B)
@@ -173,14 +170,14 @@ def advance(
                 for v in range(start, stop):
                     for u in range(start):
                         before[v - start, u] = K[v, u]
-                far = np.dot(before, C[:start])
+                far = product(before, C[:start])
                 for v in range(start, stop):
                     for i in range(p):
                         fields[v, i] += far[v - start, i]
             for v in range(start, stop):
                 add_products(K, C, fields[v], start, v)
                 respond(code, fields[v], own, C[v])
-                step = rate * (target[v] - total(own) / p)
+                step = rate * (labels[block, v] - total(own) / p)
                 if not isfinite(step):
                     return block, v
                 for i in range(p):

@@ -1,0 +1,247 @@
+"""Reference values of every figure, so that a change of meaning does not go unseen.
+
+A few points of every curve are kept in ``tests/reference_figures.json``.  Points of theory
+may move by 0.1 %, those of SGD by eight times the spread of the runs.  With fresh random
+numbers a point then fails by chance with probability below 1e-6 (normal law, four runs), but
+0.003 where there are two runs (figure 3 right): 3 % for all figures together::
+
+    python -m twolayer.reference             # compare; says figure, curve and place of what moved
+    python -m twolayer.reference --update    # say the same, then keep the values of now
+
+Builds on `catalogue`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from twolayer.catalogue import load, project_root
+from twolayer.errors import InvalidInput, shown
+
+#: Points kept of each curve.
+_POINTS = 5
+#: What theory may move by: a hundred times the solver's tolerance at the smallest risks shown.
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-11
+#: What SGD may move by, in units of the spread of its runs.
+_SPREADS = 8.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """How to read a figure's CSV file.
+
+    Attributes
+    ----------
+    curve : tuple of str
+        The columns that tell curves apart.
+    x, value : str
+        What a point is at, and what it is; x may be "" for the number of the row.
+    spread : tuple of str
+        Column with the standard error, or two with the ends of the band of the runs.
+    slack : float
+        What may move beside, relative to the value: of curves that come from random numbers
+        and state no spread.
+    """
+
+    curve: tuple[str, ...] = ("curve",)
+    x: str = "t"
+    value: str = "excess_risk"
+    spread: tuple[str, ...] = ("low", "high")
+    slack: float = 0.0
+
+
+#: The figures whose tables are not excess risk against time.
+TABLES = {
+    "1": Table((), "", "variance_over_drift", ()),
+    "5d": Table(("histogram", "t"), "left", "density", (), slack=0.25),
+    "asymptotic-risk": Table(("panel", "curve"), "x", "value", ("error",)),
+    "density": Table(("activation", "t"), "", "q", ()),
+    "finite-d-plateau": Table(("learning_rate", "noise"), "d", "ratio", ("error",)),
+    "phase-diagram": Table(("phase",), "", "fluctuations", ()),
+    "rates": Table(("panel",), "x", "error", (), slack=0.4),
+    "regimes": Table(("point",), "d", "variance", ()),
+}
+
+#: Figures of what differs from run to run: the moments at which processes were killed.
+UNCOMPARED = ("trust",)
+
+#: Figure → curve → points (x, value, spread).
+Points = dict[str, dict[str, list[list[float]]]]
+
+
+def read(figure: str, file: Path) -> dict[str, list[list[float]]]:
+    """A few points (x, value, spread) of every curve in a figure's CSV file.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is not a table with the figure's columns.
+    """
+    table = TABLES.get(figure, Table())
+    curves: dict[str, list[list[float]]] = {}
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            for number, row in enumerate(csv.DictReader(stream)):
+                name = ", ".join(row[column] for column in table.curve)
+                x = float(row[table.x]) if table.x else float(number)
+                ends = [float(row[column]) for column in table.spread]
+                spread = (ends[1] - ends[0]) / 2 if len(ends) == 2 else sum(ends)
+                curves.setdefault(name, []).append([x, float(row[table.value]), spread])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        allowed = f"a table with the columns of figure {figure}"
+        raise InvalidInput(str(file), shown(error), allowed) from error
+    return {name: _few(points) for name, points in curves.items()}
+
+
+def _few(points: list[list[float]]) -> list[list[float]]:
+    """Points evenly along the curve; none has less than the curve's usual relative spread."""
+    usual = median(s / abs(v) if v else 0.0 for _, v, s in points)
+    last = len(points) - 1
+    chosen = sorted({round(i * last / (_POINTS - 1)) for i in range(_POINTS)})
+    out = []
+    for x, value, spread in (points[i] for i in chosen):
+        if isfinite(value):
+            numbers = (x, value, max(spread, usual * abs(value)))
+            out.append([float(f"{number:.6g}") for number in numbers])
+    return out
+
+
+def differences(kept: Points, now: Points) -> list[str]:
+    """What has moved beyond its tolerance, come or gone, a line each.
+
+    Examples
+    --------
+    >>> differences({"4": {"ODE": [[1.0, 0.5, 0.0]]}}, {"4": {"ODE": [[1.0, 0.6, 0.0]]}})
+    ['figure 4, ODE, t = 1: 0.6, but the reference is 0.5 (may differ by 0.0006)']
+    """
+    out = [f"figure {name} is gone" for name in kept if name not in now]
+    for figure, curves in now.items():
+        if figure not in kept:
+            out.append(f"figure {figure} is new")
+            continue
+        out += [f"figure {figure}, {c}: is gone" for c in kept[figure] if c not in curves]
+        out += [f"figure {figure}, {c}: is new" for c in curves if c not in kept[figure]]
+        for curve, points in curves.items():
+            out += _moved(figure, curve, kept[figure].get(curve, points), points)
+    return out
+
+
+def _moved(
+    figure: str, curve: str, kept: Sequence[Sequence[float]], now: Sequence[Sequence[float]]
+) -> Iterable[str]:
+    table = TABLES.get(figure, Table())
+    name, place = f"figure {figure}, {curve or 'its values'}", table.x or "row"
+    if [p[0] for p in kept] != [p[0] for p in now]:
+        yield f"{name}: at other {place} than the reference"
+        return
+    for (x, was, spread_was), (_, value, spread) in zip(kept, now, strict=True):
+        allowed = (_RELATIVE + table.slack) * max(abs(was), abs(value)) + _ABSOLUTE
+        allowed += _SPREADS * max(spread, spread_was)
+        if not abs(value - was) <= allowed:
+            yield (
+                f"{name}, {place} = {x:g}: {value:.6g}, but the reference is {was:.6g} "
+                f"(may differ by {allowed:.2g})"
+            )
+
+
+def collect(root: Path) -> Points:
+    """The points of all figures made with the profile "quick".
+
+    Raises
+    ------
+    InvalidInput
+        If a figure has not been made, or with another profile.
+    """
+    out: Points = {}
+    for figure in load(root):
+        if figure in UNCOMPARED:
+            continue
+        folder = root / "book" / "figures"
+        try:
+            kept = json.loads((folder / f"{figure}.ipynb").read_text("utf-8"))
+            profile = kept["metadata"]["twolayer"]["profile"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            allowed = "made: python -m twolayer.figures"
+            raise InvalidInput(f"figure {figure}", shown(error), allowed) from error
+        if profile != "quick":
+            raise InvalidInput(f"figure {figure}", f"profile {profile}", "made with profile quick")
+        out[figure] = read(figure, folder / f"{figure}.csv")
+    return out
+
+
+def reference_file(root: Path) -> Path:
+    """Where the reference values are kept."""
+    return root / "tests" / "reference_figures.json"
+
+
+def read_reference(root: Path) -> Points:
+    """The reference values; `InvalidInput` if there are none."""
+    file = reference_file(root)
+    try:
+        content: Any = json.loads(file.read_text("utf-8"))
+        for curves in content.values():
+            for points in curves.values():
+                if not all(len(p) == 3 and all(map(isfinite, p)) for p in points):
+                    raise ValueError("points of three numbers")
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        allowed = "reference values: python -m twolayer.reference --update"
+        raise InvalidInput(str(file), shown(error), allowed) from error
+    return content
+
+
+def check(root: Path) -> list[str]:
+    """`differences` of the figures that are there from the reference."""
+    return differences(read_reference(root), collect(root))
+
+
+def update(root: Path) -> list[str]:
+    """Keep the values of now; returns how they differ from those kept before."""
+    now = collect(root)
+    try:
+        changed = differences(read_reference(root), now)
+    except InvalidInput as error:
+        changed = [str(error)]
+    figures = [
+        json.dumps(figure) + ": {\n" + ",\n".join(_lines(curves)) + "\n}"
+        for figure, curves in now.items()
+    ]
+    reference_file(root).write_text("{\n" + ",\n".join(figures) + "\n}\n", "utf-8")
+    return changed
+
+
+def _lines(curves: dict[str, list[list[float]]]) -> Iterable[str]:
+    for curve, points in curves.items():
+        yield f" {json.dumps(curve, ensure_ascii=False)}: {json.dumps(points)}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m twolayer.reference", description="Compare the figures with the reference."
+    )
+    parser.add_argument("--update", action="store_true", help="keep the values of now instead")
+    parser.add_argument("--root", help="the clone; by default the one around this folder")
+    chosen = parser.parse_args(arguments)
+    try:
+        root = project_root(chosen.root)
+        lines = update(root) if chosen.update else check(root)
+    except InvalidInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(lines) if lines else "every figure agrees with the reference")
+    if chosen.update:
+        print(f"kept in {reference_file(root)}")
+    return 1 if lines and not chosen.update else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
