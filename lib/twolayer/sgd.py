@@ -16,13 +16,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from concurrent.futures import (
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    as_completed,
-)
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -188,6 +182,8 @@ def submit(
     executor: Executor, share: int, plan: Plan, number: int, folder: str | None
 ) -> Future[Outcome]:
     """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
+    from concurrent.futures import ProcessPoolExecutor  # a browser's Python has none
+
     if isinstance(executor, ProcessPoolExecutor):
         return executor.submit(run_on, share, plan, number, folder)
     return executor.submit(run, plan, number, folder)
