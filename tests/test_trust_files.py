@@ -204,7 +204,7 @@ def test_nothing_here_can_run_what_a_file_says():
                 assert node.module not in {"pickle", "shelve", "marshal"}
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-                assert name not in FORBIDDEN, f"{source}: {name}"
                 owner = getattr(getattr(node.func, "value", None), "id", "")
+                assert name not in FORBIDDEN or (owner, name) == ("re", "compile"), source
                 assert (owner, name) not in {("np", "load"), ("yaml", "load"), ("numpy", "load")}
                 assert not any(k.arg in ("allow_pickle", "shell") for k in node.keywords), source

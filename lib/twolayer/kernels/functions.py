@@ -7,7 +7,7 @@ are Chebyshev interpolants, computed here once.  Without numba SciPy's functions
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import copysign, cos, log, pi, sqrt
+from math import copysign, log, pi, sqrt
 
 import numpy as np
 from scipy.special import erf, erfcx
@@ -23,13 +23,13 @@ def _interpolant(function: Callable[[float], float], terms: int) -> tuple[float,
 
     In extended precision: powers and Chebyshev polynomials are far from each other.
     """
-    angles = [pi * (n + 0.5) / terms for n in range(terms)]
-    values = np.array([function(cos(a)) for a in angles], dtype=np.longdouble)
+    angles = np.longdouble(pi) * (np.arange(terms) + np.longdouble(0.5)) / terms
+    values = np.array([function(float(x)) for x in np.cos(angles)], dtype=np.longdouble)
     low, high = np.zeros((2, terms), dtype=np.longdouble)
     low[0], high[1] = 1, 1
     out = np.zeros(terms, dtype=np.longdouble)
     for degree in range(terms):
-        weight = np.cos(degree * np.array(angles, dtype=np.longdouble))
+        weight = np.cos(degree * angles)
         out += (1 if degree == 0 else 2) * (values @ weight) / terms * low
         low, high = high, 2 * np.roll(high, 1) - low
     return tuple(float(c) for c in out)
