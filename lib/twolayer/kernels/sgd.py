@@ -23,7 +23,7 @@ from twolayer.kernels.functions import erf_and_slope, total
 #: Samples between which the recursion is done one by one; those before come as a product.
 _NEAR = 16
 #: Students that are moved at once at the end of a block.
-_ROWS = 256
+_ROWS = 128
 
 
 @compiled()
