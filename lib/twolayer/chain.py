@@ -154,11 +154,14 @@ def labels(
     -------
     array, shape (count, B)
     """
+    from scipy.linalg.blas import dgemm
+
     k, D = targets.shape
     n = (normals.shape[1] - block - block * (block - 1) // 2) // block if projected else D
     seen = k if projected else D
     samples = normals[:, : block * n].reshape(len(normals), block, n)[..., :seen]
-    fields = samples.reshape(-1, seen) @ targets[:, :seen].T
+    # SciPy's BLAS, as in the kernels: the threads of a second one would spin beside it.
+    fields = dgemm(1.0, targets[:, :seen].T, samples.reshape(-1, seen).T, trans_a=True).T
     noise = np.sqrt(task.noise) * normals[:, normals.shape[1] - block :]
     return task.target_activation.sigma(fields).mean(-1).reshape(noise.shape) + noise
 

@@ -22,8 +22,8 @@ from twolayer.kernels.functions import erf_and_slope, total
 
 #: Samples between which the recursion is done one by one; those before come as a product.
 _NEAR = 16
-#: Students that are moved at once at the end of a block.
-_ROWS = 128
+#: Numbers in flight when the students are moved at the end of a block.
+_IN_FLIGHT = 1_000_000
 
 
 @compiled()
@@ -123,8 +123,9 @@ def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected
     A few rows at a time, so that no second copy of the students is made.
     """
     (p, D), B = students.shape, len(X)
-    for start in range(0, p, _ROWS):
-        stop = min(start + _ROWS, p)
+    rows = max(128, _IN_FLIGHT // D)
+    for start in range(0, p, rows):
+        stop = min(start + rows, p)
         some = np.empty((stop - start, B))
         for i in range(start, stop):
             for v in range(B):
