@@ -174,6 +174,7 @@ def small_book(clone):
     shutil.copy(ROOT / "_config.yml", clone)
     shutil.copytree(ROOT / "book/_ext", clone / "book/_ext")
     shutil.copytree(ROOT / "book/_assets", clone / "book/_assets")
+    (ROOT / ".cache").mkdir(exist_ok=True)  # the first build of a fresh clone fills it
     (clone / ".cache").symlink_to(ROOT / ".cache")
     (clone / "book/references.bib").write_text("")
     (clone / "book/_toc.yml").write_text(
