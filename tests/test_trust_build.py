@@ -70,7 +70,8 @@ def processes_in(folder):
 def test_a_killed_build_goes_on_where_it_was(two):
     """SIGKILL at random moments: whole figures are kept, no process and no folder is left."""
     started = time.monotonic()
-    subprocess.run(BUILD, cwd=two, check=True, capture_output=True, timeout=120)
+    first = subprocess.run(BUILD, cwd=two, capture_output=True, text=True, timeout=120)
+    assert first.returncode == 0, first.stderr
     undisturbed = time.monotonic() - started  # what is left to do only gets less
     whole = contents(two)
     for file in (two / "book/figures").iterdir():

@@ -12,7 +12,7 @@ the executed notebook.  The book's build calls `make`; by hand::
 
 Builds are safe from each other and from being killed: one at a time writes, a figure
 appears whole, and what a killed build left is swept away by the next, which makes only
-what is missing.  Builds on `catalogue`, `storage` and `lock`.
+what is missing.  Builds on `catalogue`, `execution`, `storage` and `lock`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from twolayer.catalogue import PROFILES, Figure, check_parameters, load, project
 from twolayer.cluster import cluster
 from twolayer.errors import InvalidInput, choice, integer, shown
 from twolayer.errors import executor as check_executor
+from twolayer.execution import ExecutionError, execute
 from twolayer.lock import locked
 from twolayer.storage import as_path, writable_folder
 
@@ -260,8 +261,6 @@ def _sweep(folder: Path) -> None:
 
 def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     """Run one template in a folder of its own, then move everything into place."""
-    import papermill
-
     # Two kernels whose linear algebra wants all cores would wait for each other.
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
@@ -270,25 +269,11 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     notebook = f"{figure.id}.ipynb"
     partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{figure.id}-", dir=folder))
     try:
-        template = figure.template.relative_to(root)
         try:
-            node = papermill.execute_notebook(
-                str(figure.template),
-                str(partial / notebook),
-                parameters=dict(figure.parameters[profile]),
-                cwd=str(partial),
-                progress_bar=False,
-                extra_arguments=["--log-level=ERROR"],
-            )
-        except papermill.PapermillExecutionError as error:
-            raise FigureError(
-                f"figure {figure.id}: {template} failed in code cell {error.exec_count} with "
-                f"{error.ename}: {error.evalue}\n\n{error.source.strip()}"
-            ) from None
-        except Exception as error:  # the kernel died, was not found, ...
-            raise FigureError(
-                f"figure {figure.id}: {template} did not finish: {type(error).__name__}: {error}"
-            ) from None
+            node = execute(figure.template, partial / notebook, figure.parameters[profile])
+        except ExecutionError as error:
+            template = figure.template.relative_to(root)
+            raise FigureError(f"figure {figure.id}: {template} {error}") from None
         written = sorted(f for f in partial.iterdir() if f.name != notebook)
         files = {f.name: _seal(f.read_bytes()) for f in written}
         del node.metadata["papermill"]  # times and absolute paths of this machine
