@@ -26,6 +26,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -268,6 +269,7 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     folder = output_folder(root)
     notebook = f"{figure.id}.ipynb"
     partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{figure.id}-", dir=folder))
+    started = time.monotonic()
     try:
         try:
             node = execute(figure.template, partial / notebook, figure.parameters[profile])
@@ -281,6 +283,8 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
             cell.metadata.pop("papermill", None)
         cells = _seal(json.dumps(node["cells"], sort_keys=True).encode())
         kept = {"profile": profile, "stamp": made, "files": files, "cells": cells}
+        kept["seconds"] = round(time.monotonic() - started, 1)
+        kept["megabytes_at_most"] = _largest_child()
         node.metadata["twolayer"] = kept
         (partial / notebook).write_text(json.dumps(node, indent=1, ensure_ascii=False), "utf-8")
         for name in (*files, notebook):
@@ -288,6 +292,19 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return figure.id
+
+
+def _largest_child() -> int | None:
+    """Memory in MB of the largest process that this one has started and seen end.
+
+    That is this figure's kernel, or an earlier one's if that was larger.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(largest / (1e6 if sys.platform == "darwin" else 1e3))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
