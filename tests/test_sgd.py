@@ -69,12 +69,13 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
     basis = np.eye(n, total)
     W = np.concatenate((targets, students))[:, :n] @ basis * np.sqrt(d)
     X, C = np.empty((block, width)), np.empty((block, p))
+    room = np.empty((block, block)), np.empty((block, p))
     code, rate = tl.activations.get(name).code, 0.05 / (p * d)
     draws = Draws(0, 0, block, n, d - n)
     for b in range(blocks):
         normals, radii = draws.blocks(1)
         labels = chain.labels(tl.Task(name, noise=0.04), targets, normals, block, True)
-        arguments = (labels, students, X, C, k, code, rate, True)
+        arguments = (labels, students, X, C, *room, k, code, rate, True)
         assert kernels.advance(normals, radii, *arguments, False) == (0, block)
         noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)

@@ -84,10 +84,10 @@ def run(
 
     file = None if checkpoint is None else checkpoints.file_of(checkpoint, number)
     state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
-    X = np.empty((plan.block, plan.students.shape[1]))
-    C = np.empty((plan.block, len(plan.students)))
-    k, code = len(plan.targets), plan.task.activation.code
-    shared = (state.students, X, C, k, code, plan.rate, plan.projected)
+    B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
+    X, C = np.empty((B, D)), np.empty((B, p))
+    room, code = (np.empty((B, B)), np.empty((B, p))), plan.task.activation.code
+    shared = (state.students, X, C, *room, k, code, plan.rate, plan.projected)
     batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
     try:
         while outcome.count < plan.steps.size and outcome.blew_up_at is None:

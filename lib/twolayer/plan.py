@@ -26,7 +26,10 @@ RECORDS = ("overlaps", "norms")
 
 #: Packages whose version may change the bits of a run, and our modules that do.
 _SHAPING = ("twolayer", "numpy", "numba")
-_SOURCES = ("chain.py", "draws.py", "plan.py", "kernels/sgd.py", "kernels/functions.py")
+_SOURCES = ("chain.py", "draws.py", "plan.py")
+_SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "products"))
+#: Samples in a block of the projected method, of which the cheapest is taken.
+_BLOCKS = (16, 32, 64, 128)
 #: A step count beyond this is not exact in floating point.
 _MAX_STEPS = 2**53
 
@@ -183,7 +186,7 @@ def _coordinates(
 def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
     """Method, samples per block, and the reason; the cheaper method if "auto"."""
     # In low dimension the recursion within a block costs more than fresh fields would.
-    block = 16 if p <= 32 or d <= 64 else 32 if p <= 64 else 64
+    block = 16 if p <= 32 or d <= 64 else 32 if p <= 64 else 64 if p <= 256 else 128
     room = d - p - k
     least = 8
     if method == "direct":
@@ -195,14 +198,21 @@ def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
                 f"'projected' at d = {d}",
                 f"'direct' for d < p + k + {least} = {p + k + least}",
             )
-        return "projected", min(block, room), "as asked"
+        return "projected", _block_projected(p, k, d), "as asked"
     if room < least:
         return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
-    direct, projected = _cost(p, k, d, block), _cost(p, k, d, min(block, room), projected=True)
+    wide = _block_projected(p, k, d)
+    direct, projected = _cost(p, k, d, block), _cost(p, k, d, wide, projected=True)
     why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
     if direct <= projected:
         return "direct", block, why
-    return "projected", min(block, room), why
+    return "projected", wide, why
+
+
+def _block_projected(p: int, k: int, d: int) -> int:
+    """The cheapest number of samples: many share the rotation, few have small products."""
+    room = d - p - k
+    return min((min(B, room) for B in _BLOCKS), key=lambda B: _cost(p, k, d, B, projected=True))
 
 
 def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:

@@ -19,11 +19,10 @@ import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
 from twolayer.kernels.functions import erf_and_slope, total
+from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
 
 #: Samples between which the recursion is done one by one; those before come as a product.
 _NEAR = 16
-#: Numbers in flight when the students are moved at the end of a block.
-_IN_FLIGHT = 1_000_000
 
 
 @compiled()
@@ -74,18 +73,6 @@ def add_products(K: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, v: i
             out[i] += product * C[u, i]
 
 
-@compiled()
-def product(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """A B by BLAS; a function, since every use of np.dot costs half a second to compile."""
-    return np.dot(A, B)
-
-
-@compiled()
-def products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """A Bᵀ, the scalar products of rows."""
-    return np.dot(A, B.T)
-
-
 @compiled(FAST)
 def to_lower_triangle(Z: np.ndarray, k: int) -> None:
     """Turn the rows of Z (p, D) by one rotation that makes them lower triangular beyond column k.
@@ -118,22 +105,8 @@ def to_lower_triangle(Z: np.ndarray, k: int) -> None:
 
 @compiled()
 def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected: bool) -> None:
-    """End a block: add Cᵀ X to the students and, if projected, return to p + k coordinates.
-
-    A few rows at a time, so that no second copy of the students is made.
-    """
-    (p, D), B = students.shape, len(X)
-    rows = max(128, _IN_FLIGHT // D)
-    for start in range(0, p, rows):
-        stop = min(start + rows, p)
-        some = np.empty((stop - start, B))
-        for i in range(start, stop):
-            for v in range(B):
-                some[i - start, v] = C[v, i]
-        change = product(some, X)
-        for i in range(start, stop):
-            for a in range(D):
-                students[i, a] += change[i - start, a]
+    """End a block: add Cᵀ X to the students and, if projected, return to p + k coordinates."""
+    add_transposed_product(C, X, students)
     if projected:
         to_lower_triangle(students, k)
 
@@ -146,6 +119,8 @@ def advance(
     students: np.ndarray,
     X: np.ndarray,
     C: np.ndarray,
+    K: np.ndarray,
+    fields: np.ndarray,
     k: int,
     code: int,
     rate: float,
@@ -156,6 +131,8 @@ def advance(
 
     `labels` (blocks, B) are those of the samples; `students` (p, D), W/√d, are moved; X (B, D)
     and C (B, p) are left as of the last block, which ends with `absorb` only if asked for.
+    K (B, B) and `fields` (B, p) are room to work in: memory that is asked for anew at every
+    call costs more than what is done in it.
     `rate` is γ/(p d), k the number of targets, whose coordinates come first if projected.  A
     run that blows up ends inside a block, with fewer than B steps, none of them absorbed.
     """
@@ -163,18 +140,12 @@ def advance(
     own = np.empty(p)
     for block in range(len(normals)):
         place(normals[block], radii[block], X, projected)
-        K, fields = products(X, X), products(X, students)
+        scalar_products(X, X, K)
+        scalar_products(X, students, fields)
         for start in range(0, B, _NEAR):
             stop = min(start + _NEAR, B)
             if start > 0:
-                before = np.empty((stop - start, start))
-                for v in range(start, stop):
-                    for u in range(start):
-                        before[v - start, u] = K[v, u]
-                far = product(before, C[:start])
-                for v in range(start, stop):
-                    for i in range(p):
-                        fields[v, i] += far[v - start, i]
+                add_product(K[start:stop, :start], C[:start], fields[start:stop])
             for v in range(start, stop):
                 add_products(K, C, fields[v], start, v)
                 respond(code, fields[v], own, C[v])
