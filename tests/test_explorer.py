@@ -153,12 +153,28 @@ class Heard(Explorer):
             return found()
 
 
+@pytest.mark.parametrize("name", ["erf", "square"])
+def test_a_first_answer_comes_before_and_is_nearly_right(name):
+    shown = []
+    request = {"p": 8, "activation": name, "theories": ["full", "mean-field"], "runs": 2}
+    answer = explorer.compute(request | {"d": 20, "t_max": 300.0}, show=shown.append)
+    assert [len(first["curves"]) for first in shown] == [1, 2]
+    first = shown[-1]
+    assert first["request"] == answer["request"]
+    assert first["sgd"] is None
+    assert len(answer["sgd"]["t"]) > 1
+    for early, late in zip(first["curves"], answer["curves"], strict=True):
+        risks = early["excess_risk"], late["excess_risk"]
+        np.testing.assert_allclose(*risks, rtol=1e-3, atol=1e-5)
+
+
 def test_the_widget_answers_and_explains():
     widget = Heard(SMALL)
     widget._hear(None, {"type": "hello"}, [])
     assert widget.wait_for("hello")
     widget._hear(None, {"type": "compute", "id": 1, "request": SMALL | {"p": 3}}, [])
     assert widget.wait_for("answer")["answer"]["request"]["p"] == 3
+    assert widget.wait_for("first")["answer"]["request"]["p"] == 3
     widget._hear(None, {"type": "compute", "id": 2, "request": {"p": 0}}, [])
     assert widget.wait_for("failed")["reason"].startswith("p: ")
 

@@ -207,13 +207,13 @@ def with_error(value: float, error: float) -> str:
     return f"({text}){power}" if power else text
 
 
-def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
+def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     """What all figures have published under "claims" or "comparisons".
 
     Parameters
     ----------
-    folder : Path
-        ``book/figures``.
+    source : Path
+        ``book/figures``, or a file of `record`.
     section : str
         "claims" or "comparisons".
 
@@ -229,39 +229,58 @@ def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     """
     kinds = _ENTRIES[choice("section", section, _ENTRIES)]
     out = {}
-    for file in sorted(folder.glob("*.json")):
+    for name, file, content in _contents(source):
         try:
-            entries = json.loads(file.read_text("utf-8"))[section]
+            entries = content[section]
             for entry in entries:
-                for name, kind in kinds.items():
-                    if not isinstance(entry[name], kind):
-                        raise TypeError(f"{name}: {entry[name]!r}")
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            got = f"something else ({shown(error)})"
-            raise InvalidInput(str(file), got, "a file of `publish`") from error
+                for key, kind in kinds.items():
+                    if not isinstance(entry[key], kind):
+                        raise TypeError(f"{key}: {entry[key]!r}")
+        except (LookupError, TypeError) as error:
+            raise _unusable(file, error) from error
         if entries:
-            out[file.stem] = entries
+            out[name] = entries
     return out
 
 
-def claims_table(folder: Path) -> str:
+def _contents(source: Path) -> list[tuple[str, Path, Any]]:
+    """Figure id, file and content of everything published, by id."""
+    files = sorted(source.glob("*.json")) if source.is_dir() else [source]
+    read = []
+    for file in files:
+        try:
+            content = json.loads(file.read_text("utf-8"))
+            found = {file.stem: content} if source.is_dir() else dict(content["figures"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise _unusable(file, error) from error
+        read += [(name, file, found[name]) for name in sorted(found)]
+    return read
+
+
+def _unusable(file: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(str(file), f"something else ({shown(error)})", "a file of `publish`")
+
+
+def claims_table(source: Path, level: int = 2) -> str:
     """All claims with what was measured, as Markdown.
 
     Parameters
     ----------
-    folder : Path
-        ``book/figures``.
+    source : Path
+        ``book/figures``, or a file of `record`.
+    level : int
+        Of the headings.
 
     Returns
     -------
     str
         A heading and a table for each claim of `CLAIMS`; links lead from ``book``.
     """
-    found = published(folder, "claims")
+    found = published(source, "claims")
     lines = []
     for number, text in CLAIMS.items():
         rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
-        lines += [f"## {number}. {text}", ""]
+        lines += [f"{'#' * level} {number}. {text}", ""]
         if not rows:
             lines += ["No figure made so far measures this.", ""]
             continue
@@ -275,19 +294,19 @@ def claims_table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def comparison_table(folder: Path) -> str:
+def comparison_table(source: Path) -> str:
     """Printed values against ours: a summary by figure, then every value, as Markdown.
 
     Parameters
     ----------
-    folder : Path
-        ``book/figures``.
+    source : Path
+        ``book/figures``, or a file of `record`.
 
     Returns
     -------
     str
     """
-    found = published(folder, "comparisons")
+    found = published(source, "comparisons")
     lines = [
         "| figure | values | by the equations | computed as printed |",
         "|---|---|---|---|",

@@ -7,6 +7,8 @@ are the arcsine law under such a tilt.  What each function means is said in `act
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from twolayer.threads import COMPILED, spread
@@ -95,11 +97,17 @@ def variance(Omega: Array, c: Array, p: int) -> Array:
     """
     lead, n = Omega.shape[:-2], len(c)
     states = np.ascontiguousarray(Omega.reshape(-1, n, n))
-    first, second = np.triu_indices(p)
+    first, second = _pairs(p)
     total = (compiled_arcsines if COMPILED else plain_arcsines)(states, c, first, second)
     out = np.empty((len(states), p, p))
     out[:, first, second] = out[:, second, first] = total
     return (2 / np.pi) * out.reshape(*lead, p, p) * gain(Omega[..., :p, :p])
+
+
+@lru_cache(maxsize=2)
+def _pairs(p: int) -> tuple[Array, Array]:
+    """Students i ≤ j; at small p to list them takes as long as a third of the arcsines."""
+    return np.triu_indices(p)
 
 
 def compiled_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:

@@ -44,8 +44,9 @@ def spread(
     [array([0, 1, 2]), array([3, 4])]
     """
     # A browser has no threads to offer.
-    cores = 1 if sys.platform == "emscripten" else os.cpu_count() or 1
-    alone = cores == 1 or work < _LITTLE
+    few = work < _LITTLE or sys.platform == "emscripten"
+    cores = 1 if few else os.cpu_count() or 1
+    alone = cores == 1
     step = step or (size if alone else -(-size // cores))
     ranges = [(start, min(start + step, size)) for start in range(0, size, step)]
     if alone or len(ranges) == 1:

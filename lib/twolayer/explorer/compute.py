@@ -26,15 +26,13 @@ from twolayer.task import Task
 from twolayer.threads import COMPILED
 from twolayer.trajectory import Divergence, Trajectory
 
+_Path = Trajectory | MeanFieldTrajectory
 #: Recorded times beside t = 0, and how many of them keep their overlaps.
 TIMES, FRAMES = 96, 32
 #: Neurons of which overlaps are sent.
 SHOWN = 32
-#: Tolerances: the curves are right to about 1e-6 of their values, down to risks of 1e-5.
-RTOL, ATOL = 1e-8, 1e-11
-#: Up to this time an explicit method is as fast as LSODA, and rounding hardly moves it, so that
-#: a browser and a kernel agree to many digits; later the flow is stiff.
-EXPLICIT_UNTIL = 300.0
+#: Tolerances of the curves that are shown first: right to about 1e-4, in a third of the time.
+FIRST = {"rtol": 1e-5, "atol": 1e-8}
 #: Student updates that SGD may take in all, compiled or not: some seconds.
 BUDGET = 3e8 if COMPILED else 1e6
 #: Nodes of the quadrature of the initial law in each direction.
@@ -42,7 +40,9 @@ ORDER = 8
 
 
 def compute(
-    request: Mapping[str, Any], report: Callable[[float, str], None] | None = None
+    request: Mapping[str, Any],
+    report: Callable[[float, str], None] | None = None,
+    show: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Everything that the explorer shows of a request.
 
@@ -53,6 +53,9 @@ def compute(
     report : callable, optional
         Called with the share done, 0 to 1, of the step whose name is the second argument;
         what it raises ends the computation and is passed on.
+    show : callable, optional
+        Called with first answers of the same form, as soon as there is one more theory: without
+        SGD, and with curves that are right to about 1e-4.
 
     Returns
     -------
@@ -79,37 +82,56 @@ def compute(
     """
     started = time.perf_counter()
     asked = Request.from_dict(request)
-    task, start, t = Task(asked.activation, noise=asked.noise), asked.weights(), grid(asked)
-    notes: list[str] = []
-    paths: dict[str, Trajectory | MeanFieldTrajectory] = {}
+    start, notes = asked.weights(), list[str]()
+
+    def answer(paths: Mapping[str, _Path], sgd: dict[str, Any] | None = None) -> dict[str, Any]:
+        a, b, c = triangle.weights(asked.learning_rate, asked.d, asked.p)
+        return {
+            "request": asked.as_dict(),
+            "triangle": [a, b, c],
+            "t": grid(asked).tolist(),
+            "curves": [
+                {"theory": name, "label": THEORIES[name], "excess_risk": _floor(path.excess_risk)}
+                for name, path in paths.items()
+            ],
+            **_state(next(iter(paths.values()), None), start),
+            "sgd": sgd,
+            "scales": _scales(asked),
+            "call": python_call(asked),
+            "notes": notes,
+            "seconds": time.perf_counter() - started,
+        }
+
+    if show is not None:
+        _theories(asked, start, report, [], lambda paths: show(answer(paths)), **FIRST)
+    paths, sgd = _theories(asked, start, report, notes), None
+    if asked.runs:
+        with _heard(report, "SGD"):
+            sgd = _sgd(asked, Task(asked.activation, noise=asked.noise), start, notes)
+    return answer(paths, sgd)
+
+
+def _theories(
+    asked: Request,
+    start: Weights,
+    report: Callable[[float, str], None] | None,
+    notes: list[str],
+    each: Callable[[dict[str, _Path]], None] = lambda paths: None,
+    **tolerances: float,
+) -> dict[str, _Path]:
+    """All theories that are asked for; what blew up is noted, and `each` told of every one."""
+    task, t = Task(asked.activation, noise=asked.noise), grid(asked)
+    paths: dict[str, _Path] = {}
     for theory in asked.theories:
         try:
             with _heard(report, THEORIES[theory]):
-                paths[theory] = _theory(asked, task, start, t, theory)
+                paths[theory] = _theory(asked, task, start, t, theory, tolerances)
         except Divergence as blown:
             notes.append(f"{THEORIES[theory]}: {blown.reason} at t = {blown.time:.3g}.")
             if blown.trajectory is not None and blown.trajectory.t.size > 1:
                 paths[theory] = blown.trajectory
-    sgd = None
-    if asked.runs:
-        with _heard(report, "SGD"):
-            sgd = _sgd(asked, task, start, notes)
-    a, b, c = triangle.weights(asked.learning_rate, asked.d, asked.p)
-    return {
-        "request": asked.as_dict(),
-        "triangle": [a, b, c],
-        "t": t.tolist(),
-        "curves": [
-            {"theory": name, "label": THEORIES[name], "excess_risk": _floor(path.excess_risk)}
-            for name, path in paths.items()
-        ],
-        **_state(next(iter(paths.values()), None), start),
-        "sgd": sgd,
-        "scales": _scales(asked),
-        "call": python_call(asked),
-        "notes": notes,
-        "seconds": time.perf_counter() - started,
-    }
+        each(paths)
+    return paths
 
 
 def grid(asked: Request) -> np.ndarray:
@@ -132,8 +154,13 @@ def grid(asked: Request) -> np.ndarray:
 
 
 def _theory(
-    asked: Request, task: Task, start: Weights, t: np.ndarray, theory: str
-) -> Trajectory | MeanFieldTrajectory:
+    asked: Request,
+    task: Task,
+    start: Weights,
+    t: np.ndarray,
+    theory: str,
+    tolerances: Mapping[str, float],
+) -> _Path:
     if theory in FLOWS:
         return solve(
             task,
@@ -141,10 +168,8 @@ def _theory(
             learning_rate=asked.learning_rate,
             terms=theory,
             t_eval=t,
-            rtol=RTOL,
-            atol=ATOL,
-            method=_method(asked),
             progress=False,
+            **tolerances,
         )
     P = np.eye(asked.k)
     if theory == "mean-field-limit":
@@ -154,11 +179,7 @@ def _theory(
     d = math.inf if theory == "mean-field-orthogonal" else asked.d
     if d == asked.k:  # there is nothing outside the span; q is zero but for rounding
         particles = dataclasses.replace(particles, q=np.zeros(particles.p))
-    return solve_mean_field(task, particles, P, d=d, t_eval=t, rtol=RTOL, atol=ATOL, progress=False)
-
-
-def _method(asked: Request) -> str:
-    return "DOP853" if asked.t_max <= EXPLICIT_UNTIL else "LSODA"
+    return solve_mean_field(task, particles, P, d=d, t_eval=t, progress=False, **tolerances)
 
 
 def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[str, Any] | None:
@@ -201,7 +222,7 @@ def _floor(values: np.ndarray) -> list[float]:
     return np.maximum(values, 1e-18).tolist()
 
 
-def _state(path: Trajectory | MeanFieldTrajectory | None, start: Weights) -> dict[str, Any]:
+def _state(path: _Path | None, start: Weights) -> dict[str, Any]:
     """M and Q of the first neurons at some of the times."""
     ov = start.overlaps() if start.p <= SHOWN else None
     P = np.eye(start.k) if ov is None else ov.P
@@ -278,13 +299,12 @@ def python_call(asked: Request) -> str:
         f"start = tl.Weights.{asked.start}({size})",
         f"t = np.r_[0.0, np.geomspace({float(t[1])!r}, {asked.t_max!r}, {TIMES})]",
     ]
-    tolerances = f"rtol={RTOL!r}, atol={ATOL!r}"
     for theory in asked.theories:
         name = theory.replace("-", "_").replace("+", "_and_")
         if theory in FLOWS:
             lines.append(
                 f"{name} = tl.solve(task, start.overlaps(), learning_rate={asked.learning_rate!r},"
-                f" terms={theory!r}, t_eval=t, {tolerances}, method={_method(asked)!r})"
+                f" terms={theory!r}, t_eval=t)"
             )
             continue
         limit = theory == "mean-field-limit"
@@ -295,8 +315,7 @@ def python_call(asked: Request) -> str:
         )
         d = "np.inf" if theory == "mean-field-orthogonal" else repr(asked.d)
         lines.append(
-            f"{name} = tl.solve_mean_field(task, {particles}, np.eye({asked.k}), d={d},"
-            f" t_eval=t, {tolerances})"
+            f"{name} = tl.solve_mean_field(task, {particles}, np.eye({asked.k}), d={d}, t_eval=t)"
         )
     if asked.runs:
         lines.append(

@@ -103,10 +103,14 @@ class Explorer(anywidget.AnyWidget):
                 message = {"type": "progress", "id": number, "share": share, "words": words}
                 self.send(message)
 
+        def show(first: dict[str, Any]) -> None:
+            if self._wanted == number:
+                self.send({"type": "first", "id": number, "answer": first})
+
         try:
             # Small matrices: more threads would wait for each other.
             with threadpool_limits(1):
-                answer = compute(request, report)
+                answer = compute(request, report, show)
         except Cancelled:
             return
         except InvalidInput as error:

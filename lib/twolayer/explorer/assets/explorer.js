@@ -1,6 +1,7 @@
 // The explorer's front end, the same in a notebook, on a page and with Python in the browser.
 // It draws answers of `twolayer.explorer.compute` and asks a backend for new ones:
-//   backend.compute(request, progress) → promise of an answer;  backend.cancel()
+//   backend.compute(request, progress, show) → promise of an answer, before which `show` is
+//   called with a first, less accurate one;  backend.cancel()
 
 const SVG = "http://www.w3.org/2000/svg";
 const DIGITS = (x) => (x === 0 ? "0" : Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5 ? x.toExponential(1) : String(+x.toPrecision(3)));
@@ -281,7 +282,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
       heatPicture(`M${first}`, current.M[frame], "Overlaps M of students with targets"));
   }
 
-  function later(request, delay = 120) {
+  function later(request, delay = 30) {
     if (!backend) return;
     clearTimeout(timer);
     timer = setTimeout(() => run(request), delay);
@@ -296,7 +297,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
         if (mine !== ticket) return;
         bar.value = share;
         status.textContent = `Computing: ${words}, ${Math.round(100 * share)} %`;
-      });
+      }, (first) => { if (mine === ticket) draw(first); });
       if (mine !== ticket) return;
       draw(next);
       say(`Ready. Computed in ${((performance.now() - began) / 1000).toFixed(2)} s.`, "ready");
@@ -354,10 +355,10 @@ function render({model, el}) {
   const waiting = new Map();
   let number = 0;
   const backend = {
-    compute(request, progress) {
+    compute(request, progress, show) {
       const id = ++number;
       model.send({type: "compute", id, request});
-      return new Promise((resolve, reject) => waiting.set(id, {resolve, reject, progress}));
+      return new Promise((resolve, reject) => waiting.set(id, {resolve, reject, progress, show}));
     },
     cancel() { model.send({type: "cancel"}); },
   };
@@ -370,6 +371,7 @@ function render({model, el}) {
     const one = waiting.get(message.id);
     if (!one) return;
     if (message.type === "progress") return one.progress(message.share, message.words);
+    if (message.type === "first") return one.show(message.answer);
     waiting.delete(message.id);
     if (message.type === "answer") one.resolve(message.answer);
     else one.reject(new Error(message.reason));

@@ -27,7 +27,7 @@ for (const root of document.querySelectorAll(".twolayer-explorer")) {
     // One at a time; of those that wait, the last.
     const next = async () => {
       if (busy || !waiting) return;
-      const {request, tell, done, fail} = waiting;
+      const {request, tell, show, done, fail} = waiting;
       [waiting, busy] = [null, true];
       const mine = worker;
       try {
@@ -35,6 +35,7 @@ for (const root of document.querySelectorAll(".twolayer-explorer")) {
         if (mine !== worker) return;
         heard = (message) => {
           if (message.type === "progress") return tell(message.share, message.words);
+          if (message.type === "first") return show(message.answer);
           busy = false;
           if (message.type === "answer") done(message.answer);
           else fail(new Error(message.reason));
@@ -47,7 +48,7 @@ for (const root of document.querySelectorAll(".twolayer-explorer")) {
       }
     };
     const backend = {
-      compute: (request, tell) => new Promise((done, fail) => { waiting = {request, tell, done, fail}; next(); }),
+      compute: (request, tell, show) => new Promise((done, fail) => { waiting = {request, tell, show, done, fail}; next(); }),
       cancel() { worker.terminate(); [waiting, busy] = [null, false]; begin(); ready.catch(() => {}); },
     };
     begin();

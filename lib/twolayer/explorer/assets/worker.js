@@ -32,9 +32,11 @@ sys.path.insert(0, "/home/pyodide")
 from twolayer.explorer import compute
 from twolayer.errors import InvalidInput
 
-def run(request, report):
+def run(request, report, show):
+    def first(answer):
+        show(json.dumps(answer))
     try:
-        return json.dumps({"answer": compute(json.loads(request), report)})
+        return json.dumps({"answer": compute(json.loads(request), report, first)})
     except InvalidInput as error:
         return json.dumps({"reason": str(error)})
     except MemoryError:
@@ -57,7 +59,8 @@ onmessage = async ({data}) => {
       said = performance.now();
       say({type: "progress", share, words});
     };
-    const result = JSON.parse(compute(JSON.stringify(data.request), report));
+    const show = (first) => say({type: "first", answer: JSON.parse(first)});
+    const result = JSON.parse(compute(JSON.stringify(data.request), report, show));
     say(result.answer ? {type: "answer", answer: result.answer} : {type: "failed", reason: result.reason});
   } catch (error) {
     say({type: "failed", reason: error.message});
