@@ -208,6 +208,7 @@ def test_run_live_computes_what_the_package_computes(explore, live_base):
     wait_for(explore, "ready")
     for request in (
         {"p": 6, "d": 50, "noise": 0.01, "t_max": 300.0, "theories": ["full", "gradient-flow"]},
+        {"p": 4, "d": 50, "noise": 0.01, "t_max": 1e4, "theories": ["full"]},
         {"activation": "square", "p": 3, "k": 1, "d": 9, "learning_rate": 0.1, "t_max": 20.0},
         {"p": 100, "d": 5, "theories": ["mean-field-orthogonal"], "t_max": 20.0},
     ):

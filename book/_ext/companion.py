@@ -7,7 +7,8 @@ taken from the environment variable TWOLAYER_PROFILE, "quick" by default.  The r
     {result}`4:slope`
 
 The directives ``{claims}`` and ``{comparison}`` put together what all figures have
-published (`twolayer.claims`); ``{benchmarks}`` shows the committed run of `benchmarks/`.
+published (`twolayer.claims`); ``{benchmarks}`` shows the committed run of `benchmarks/`, and
+``{paper-profile}`` what is kept of the figures at the paper's own sizes (`twolayer.record`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from twolayer import claims, figures
+from twolayer import claims, figures, record
 from twolayer.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,20 @@ class Benchmarks(SphinxDirective):
         return self.parse_text_to_nodes(runpy.run_path(str(report))["page"](measured))
 
 
+class PaperProfile(SphinxDirective):
+    """``{paper-profile}``: what `twolayer.record` keeps of the profile "paper"."""
+
+    def run(self) -> list[nodes.Node]:
+        """Run times, claims and printed values, or a warning that says how to get them."""
+        root = Path(self.env.srcdir).parent
+        self.env.note_dependency(str(root / record.FILE))
+        try:
+            return self.parse_text_to_nodes(record.page(root), allow_section_headings=True)
+        except InvalidInput as error:
+            logger.warning("nothing kept of the profile paper: %s", error)
+            return []
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the event and the role."""
     app.connect("builder-inited", make_figures)
@@ -110,4 +125,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("claims", Claims)
     app.add_directive("comparison", ComparisonTable)
     app.add_directive("benchmarks", Benchmarks)
+    app.add_directive("paper-profile", PaperProfile)
     return {"version": "1", "parallel_read_safe": True}
