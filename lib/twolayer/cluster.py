@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from twolayer.errors import InvalidInput, shown
 _RETRIES = 3
 #: Seconds to wait for a scheduler to answer.
 _PATIENCE = 10
+#: What distributed's own transports listen on.
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://\S+")
 
 
 @contextmanager
@@ -36,7 +39,8 @@ def cluster(address: str) -> Iterator[Executor]:
         allowed = "left out where dask.distributed is missing: pip install 'twolayer[dask]'"
         raise InvalidInput("dask", address, allowed) from None
     allowed = "the address of a Dask scheduler, as tcp://scheduler:8786"
-    if not isinstance(address, str):
+    # Looked at first: a client that cannot exist still starts threads.
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
         raise InvalidInput("dask", shown(address), allowed)
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
