@@ -29,7 +29,7 @@ def field_of(form, L, weight, outside, self_term, nodes):
         return HermiteField(L, weight, outside, self_term, nodes)
     if form == "erf on a grid":
         erf = tl.activations.get("erf")
-        return GridField(erf, L, weight, outside, self_term, nodes)
+        return GridField(tl.Task(erf), L, weight, outside, self_term, nodes)
     return SquareField(L, weight, outside, self_term)
 
 
@@ -161,7 +161,7 @@ def test_the_number_of_cores_changes_no_bit(form, monkeypatch):
 
 def test_the_cheaper_form_is_chosen():
     erf, L = tl.activations.get("erf"), np.eye(1)
-    few, many = (make_field(erf, L, np.full(p, 1 / p), 3, "exact", 8) for p in (50, 5000))
+    few, many = (make_field(tl.Task(erf), L, np.full(p, 1 / p), 3, "exact", 8) for p in (50, 5000))
     assert isinstance(few, PairField)
     assert isinstance(many, HermiteField)
 
@@ -186,7 +186,7 @@ def test_large_d_meets_infinite_d(name):
     alpha, q, _, L = state(4, 2, seed=2)
 
     def drift(outside):
-        field = make_field(tl.activations.get(name), L, np.full(4, 0.25), outside, "exact", 36)
+        field = make_field(tl.Task(name), L, np.full(4, 0.25), outside, "exact", 36)
         return np.concatenate([x.ravel() for x in field.drift(alpha, q)])
 
     near, far = (np.abs(drift(d) - drift(math.inf)).max() for d in (200, 2000))

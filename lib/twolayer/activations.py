@@ -8,8 +8,10 @@ student, +1/k for a target), so that without label noise
 code: matrix products and element-wise functions, no loop over units, and Ω may
 have leading axes (many states at once).
 
-A new activation is a module of closed forms (`erf`, `square`), one more entry in
-`ACTIVATIONS`, and for the compiled simulator two lines in `kernels` under its code.
+An activation with closed forms is a module of them (`erf`, `square`), one more entry in
+`ACTIVATIONS`, and for the compiled simulator two lines in `kernels` under its code.  Any
+other one is σ, its derivative and its kinks: an entry in `OTHERS`, or a callable of the user's;
+its expectations are found by `quadrature`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import eval_hermitenorm
 
-from twolayer import erf, square
-from twolayer.errors import InvalidInput, choice, shown
+from twolayer import erf, quadrature, square
+from twolayer.errors import InvalidInput, choice, real, shown
 
 Array = np.ndarray
 
@@ -37,6 +40,8 @@ class Activation:
         σ in LaTeX.
     sigma, derivative : callable
         σ and σ′ on arrays.
+    kinks : tuple of float
+        Where σ or σ′ is not smooth; quadrature is split there.
     two_point : callable
         ``two_point(C)``: the matrix E[σ(λ_a) σ(λ_b)] for λ ~ N(0, C), any
         number of leading axes, here and below.
@@ -55,7 +60,7 @@ class Activation:
         ``variance_gradient(Omega, c, i, j)``: of the entries (i, j), the derivatives in
         all entries of Ω, (N, n, n).
     code : int
-        The number by which the compiled simulator knows σ (see `twolayer.kernels`).
+        The number by which the compiled simulator knows σ (see `twolayer.kernels`), or −1.
 
     Examples
     --------
@@ -68,14 +73,68 @@ class Activation:
     formula: str
     sigma: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
-    two_point: Callable[[Array], Array]
-    drift: Callable[[Array, Array, int], Array]
-    variance: Callable[[Array, Array, int], Array]
-    gain: Callable[[Array], Array]
-    drift_along: Callable[[Array, Array, Array, int], Array]
-    gain_along: Callable[[Array, Array], Array]
-    variance_gradient: Callable[[Array, Array, Array, Array], Array]
-    code: int
+    kinks: tuple[float, ...] = ()
+    two_point: Callable[[Array], Array] | None = None
+    drift: Callable[[Array, Array, int], Array] | None = None
+    variance: Callable[[Array, Array, int], Array] | None = None
+    gain: Callable[[Array], Array] | None = None
+    drift_along: Callable[[Array, Array, Array, int], Array] | None = None
+    gain_along: Callable[[Array, Array], Array] | None = None
+    variance_gradient: Callable[[Array, Array, Array, Array], Array] | None = None
+    code: int = -1
+
+    @property
+    def closed(self) -> bool:
+        """Whether there are closed forms."""
+        return self.two_point is not None
+
+    @classmethod
+    def of(
+        cls,
+        sigma: Callable[[Array], Array],
+        derivative: Callable[[Array], Array] | None = None,
+        *,
+        kinks: tuple[float, ...] = (),
+        name: str | None = None,
+    ) -> Activation:
+        """An activation from a function of one's own.
+
+        Parameters
+        ----------
+        sigma : callable
+            σ on arrays of any shape.
+        derivative : callable, optional
+            σ′ likewise; by differences of fourth order if it is left out, which needs a smooth σ.
+        kinks : tuple of float
+            Where σ or σ′ is not smooth.
+        name : str, optional
+            For files and pictures; the function's own by default.
+
+        Returns
+        -------
+        Activation
+
+        Raises
+        ------
+        InvalidInput
+            If the functions do not return finite numbers, one for each of their argument.
+
+        Examples
+        --------
+        >>> softplus = Activation.of(lambda x: np.logaddexp(0, x), name="softplus")
+        >>> float(softplus.derivative(np.zeros(1))[0].round(9))
+        0.5
+        """
+        if not isinstance(kinks, tuple):
+            raise InvalidInput("kinks", shown(kinks), "a tuple of numbers")
+        kinks = tuple(sorted(real("kinks", x) for x in kinks))
+        if derivative is None:
+            if kinks:
+                raise InvalidInput("derivative", "None", "given where σ has kinks")
+            derivative = quadrature.Slope(_probed("activation", sigma))
+        name = name or getattr(sigma, "__name__", type(sigma).__name__)
+        _probed("activation", sigma)
+        return cls(name, rf"\mathrm{{{name}}}(x)", sigma, _probed("derivative", derivative), kinks)
 
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
@@ -103,13 +162,72 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+def _probed(argument: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """The function, if it maps arrays to finite arrays of the same shape."""
+    x = np.linspace(-6, 6, 42).reshape(2, 21)
+    if not callable(function):
+        raise InvalidInput(argument, shown(function), "a function of an array")
+    try:
+        value = np.asarray(function(x.copy()), dtype=float)
+    except Exception as error:  # whatever a function of the user's may raise
+        got = f"{type(error).__name__} on an array"
+        raise InvalidInput(argument, got, "a function of an array") from error
+    if value.shape != x.shape or not np.isfinite(value).all():
+        got = f"values of shape {value.shape}" if value.shape != x.shape else "values not finite"
+        raise InvalidInput(argument, got, "finite numbers of the shape of the argument")
+    return function
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0.0)
+
+
+def _step(x: Array) -> Array:
+    return np.heaviside(x, 0.5)
+
+
+def _slope_of_tanh(x: Array) -> Array:
+    return 1 / np.cosh(np.clip(x, -350, 350)) ** 2
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 + 0.5 * np.tanh(0.5 * np.asarray(x))
+
+
+def _slope_of_sigmoid(x: Array) -> Array:
+    return 0.25 * _slope_of_tanh(0.5 * np.asarray(x))
+
+
+@dataclass(frozen=True)
+class _Hermite:
+    """factor · He_n on arrays."""
+
+    n: int
+    factor: float = 1.0
+
+    def __call__(self, x: Array) -> Array:
+        return self.factor * eval_hermitenorm(self.n, np.asarray(x, dtype=float))
+
+
+#: Activations without closed forms for the flow, by name.
+OTHERS: dict[str, Activation] = {
+    "relu": Activation("relu", r"\max(x, 0)", _relu, _step, (0.0,)),
+    "tanh": Activation("tanh", r"\tanh x", np.tanh, _slope_of_tanh),
+    "sigmoid": Activation("sigmoid", r"1/(1 + e^{-x})", _sigmoid, _slope_of_sigmoid),
+} | {
+    f"he{n}": Activation(f"he{n}", rf"\mathrm{{He}}_{n}(x)", _Hermite(n), _Hermite(n - 1, float(n)))
+    for n in range(1, 7)
+}
+
+
 def get(activation: str | Activation, argument: str = "activation") -> Activation:
     """The activation of that name.
 
     Parameters
     ----------
-    activation : str or Activation
-        A name in `ACTIVATIONS`, or an activation, which is returned as it is.
+    activation : str, Activation or callable
+        A name in `ACTIVATIONS` or `OTHERS`, an activation, which is returned as it is, or
+        σ itself, for `Activation.of`.
     argument : str
         The name to use in the error.
 
@@ -120,7 +238,7 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
     Raises
     ------
     InvalidInput
-        If there is no such activation.
+        If there is no such activation, or the function is none.
 
     Examples
     --------
@@ -130,7 +248,6 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
     if isinstance(activation, Activation):
         return activation
     if callable(activation):
-        options = ", ".join(map(repr, ACTIVATIONS))
-        allowed = f"one of {options}: the flow needs an activation with closed forms"
-        raise InvalidInput(argument, shown(activation), allowed)
-    return ACTIVATIONS[choice(argument, activation, ACTIVATIONS)]
+        return Activation.of(activation)
+    known = ACTIVATIONS | OTHERS
+    return known[choice(argument, activation, known)]

@@ -11,11 +11,13 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from twolayer import checkpoint as checkpoints
+from twolayer.activations import Activation
 from twolayer.draws import Draws
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import assemble
@@ -86,8 +88,9 @@ def run(
     state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
     B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
     X, C = np.empty((B, D)), np.empty((B, p))
-    room, code = (np.empty((B, B)), np.empty((B, p))), plan.task.activation.code
-    shared = (state.students, X, C, *room, k, code, plan.rate, plan.projected)
+    room = np.empty((B, B)), np.empty((B, p))
+    advance, known = _inner_loop(plan.task.activation)
+    shared = (state.students, X, C, *room, k, *known, plan.rate, plan.projected)
     batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
     try:
         while outcome.count < plan.steps.size and outcome.blew_up_at is None:
@@ -97,11 +100,9 @@ def run(
                 continue
             ahead = step // plan.block - state.block
             if ahead > 0:
-                last, done = kernels.advance(
-                    *_samples(plan, state, min(ahead, batch)), *shared, True
-                )
+                last, done = advance(*_samples(plan, state, min(ahead, batch)), *shared, True)
             else:
-                last, done = kernels.advance(*_samples(plan, state, 1), *shared, False)
+                last, done = advance(*_samples(plan, state, 1), *shared, False)
                 outcome = _record_inside(plan, outcome, state, X, C, done)
                 if outcome.count == plan.steps.size or outcome.blew_up_at is not None:
                     break
@@ -121,6 +122,16 @@ def run(
     if file is not None and outcome.count == plan.steps.size:
         _save(plan, file, state, outcome)
     return outcome
+
+
+def _inner_loop(activation: Activation) -> tuple[Callable[..., tuple[int, int]], tuple[int, ...]]:
+    """The compiled loop and the code of the activation, or NumPy's loop."""
+    from twolayer import blocks
+    from twolayer.kernels import sgd as kernels
+
+    if activation.code < 0:
+        return partial(blocks.advance, activation), ()
+    return kernels.advance, (activation.code,)
 
 
 def _begin(plan: Plan, number: int) -> tuple[_State, Outcome]:

@@ -11,7 +11,7 @@ between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u �
 everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
 action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
 
-Builds on `activations`, `rules`, `pairs` and `hermite`.
+Builds on `task`, `rules`, `pairs` and `hermite`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Protocol
 
 import numpy as np
 
-from twolayer.activations import Activation
 from twolayer.errors import InvalidInput
 from twolayer.hermite import HermiteField
 from twolayer.pairs import PairField
 from twolayer.rules import fewer, gauss_hermite, radius_and_angle
+from twolayer.task import Task
 
 Array = np.ndarray
 
@@ -53,7 +53,7 @@ class Field(Protocol):
 
 
 def make_field(
-    activation: Activation,
+    task: Task,
     L: Array,
     weight: Array,
     outside: float,
@@ -64,7 +64,7 @@ def make_field(
 
     Parameters
     ----------
-    activation : Activation
+    task : Task
     L : array, shape (k, k)
         Targets in the orthonormal basis: P = L Lᵀ.
     weight : array, shape (p,)
@@ -81,12 +81,13 @@ def make_field(
     """
     if nodes > _MAX_NODES:
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
-    if activation.name == "square":
+    closed = task.activation.name if task.closed else None
+    if closed == "square":
         return SquareField(L, weight, outside, self_term)
-    if activation.name == "erf":
+    if closed == "erf":
         few = _pairs_are_cheaper(len(weight), len(L), outside, nodes)
         return (PairField if few else HermiteField)(L, weight, outside, self_term, nodes)
-    return GridField(activation, L, weight, outside, self_term, nodes)
+    return GridField(task, L, weight, outside, self_term, nodes)
 
 
 def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
@@ -136,7 +137,7 @@ class GridField:
 
     def __init__(
         self,
-        activation: Activation,
+        task: Task,
         L: Array,
         weight: Array,
         outside: float,
@@ -148,7 +149,7 @@ class GridField:
         if size > _MAX_GRID:
             allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
             raise InvalidInput("nodes", f"{nodes} for k = {k}, p = {p}", allowed)
-        self.activation, self.weight, self.self_term = activation, weight, self_term
+        self.activation, self.weight, self.self_term = task.activation, weight, self_term
         x, wx = gauss_hermite(nodes)
         radius, w_radius, self.angle, self.w_angle = radius_and_angle(outside, nodes)
         axes = np.meshgrid(*[x] * k, radius, indexing="ij")
@@ -156,7 +157,8 @@ class GridField:
         self.radius = axes[-1].ravel()
         weights = np.meshgrid(*[wx] * k, w_radius, indexing="ij")
         self.w_grid = np.prod(np.stack(weights, -1).reshape(-1, k + 1), axis=1)
-        self.target = activation.sigma(self.z @ L.T).mean(1)
+        self.target = task.target_activation.sigma(self.z @ L.T).mean(1)
+        self.pair = Task(task.activation).forms  # of two students
         self.line, self.w_line = gauss_hermite(2 * nodes + 20)
 
     def averages(self, alpha: Array, q: Array, derivatives: bool = True) -> Array:
@@ -219,4 +221,4 @@ class GridField:
         Omega[:, 0, 0] = Omega[:, 2, 2] = Omega[:, 0, 2] = Omega[:, 2, 0] = n
         Omega[:, 0, 1] = Omega[:, 1, 0] = Omega[:, 1, 1] = q
         c = np.array([0.0, 0.0, 1.0])
-        return -self.activation.drift(Omega, c, 1)[:, 0, 1]
+        return -self.pair.drift(Omega, c, 1)[:, 0, 1]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twolayer.errors import array, choice, instance, non_negative
+from twolayer.errors import InvalidInput, array, choice, instance, non_negative
 from twolayer.overlaps import Overlaps, assemble, symmetric
 from twolayer.task import Task, coefficients
 
@@ -92,7 +92,7 @@ def psi_noise(task: Task, overlaps: Overlaps) -> Array:
     array([[0.4]])
     """
     _check(task, overlaps)
-    return task.noise * task.activation.gain(overlaps.Q)
+    return task.noise * task.forms.gain(overlaps.Q)
 
 
 def psi_Var(task: Task, overlaps: Overlaps) -> Array:
@@ -116,7 +116,7 @@ def psi_Var(task: Task, overlaps: Overlaps) -> Array:
     """
     _check(task, overlaps)
     p, k = overlaps.p, overlaps.k
-    noise_free = task.activation.variance(overlaps.Omega, coefficients(p, k), p)
+    noise_free = task.forms.variance(overlaps.Omega, coefficients(p, k), p)
     return noise_free + psi_noise(task, overlaps)
 
 
@@ -144,7 +144,8 @@ def right_hand_side(
     Raises
     ------
     InvalidInput
-        If `terms` is unknown.
+        If `terms` is unknown, or "full" for a student with kinks: Ψ^Var by points jumps
+        where a point meets one, and no integrator with error control can follow.
 
     Examples
     --------
@@ -156,18 +157,22 @@ def right_hand_side(
     """
     instance("task", task, Task)
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
+    if noise_free and not (task.closed or task.forms.smooth):
+        others = "'gradient-flow' or 'gradient-flow+noise'"
+        allowed = f"{others} for {task.activation.name}, whose Ψ^Var is only known point by point"
+        raise InvalidInput("terms", repr(terms), allowed)
     P = symmetric("P", array("P", P, (None, None)))
     learning_rate = non_negative("learning_rate", learning_rate)
-    activation, noise, k = task.activation, task.noise, len(P)
+    forms, noise, k = task.forms, task.noise, len(P)
 
     def rhs(Q: Array, M: Array) -> tuple[Array, Array]:
         p = M.shape[-2]
         Omega = assemble(Q, M, P)
         dM, dQ = _drifts(task, Omega, p)
         if noise_free:
-            dQ += (learning_rate / p) * activation.variance(Omega, coefficients(p, k), p)
+            dQ += (learning_rate / p) * forms.variance(Omega, coefficients(p, k), p)
         if label_noise and noise:
-            dQ += (learning_rate / p * noise) * activation.gain(Q)
+            dQ += (learning_rate / p * noise) * forms.gain(Q)
         return dQ, dM
 
     return rhs
@@ -179,6 +184,6 @@ def _check(task: Task, overlaps: Overlaps) -> None:
 
 
 def _drifts(task: Task, Omega: Array, p: int) -> tuple[Array, Array]:
-    drift = task.activation.drift(Omega, coefficients(p, Omega.shape[-1] - p), p)
+    drift = task.forms.drift(Omega, coefficients(p, Omega.shape[-1] - p), p)
     own = drift[..., :p]
     return drift[..., p:], own + own.swapaxes(-1, -2)

@@ -249,7 +249,7 @@ def solve_mean_field(
     if self_term is None:
         self_term = "exact" if particles.finite else "none"
     choice("self_term", self_term, SELF_TERMS)
-    field = make_field(task.activation, L, particles.weight, d - k, self_term, nodes)
+    field = make_field(task, L, particles.weight, d - k, self_term, nodes)
 
     def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return y[: p * k].reshape(p, k), np.maximum(y[p * k :], 0.0)

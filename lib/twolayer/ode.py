@@ -7,6 +7,8 @@ late phase is stiff, so the default method is LSODA.  Builds on `flow`, `steppin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -15,9 +17,9 @@ from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.flow import TERMS, right_hand_side
 from twolayer.jacobian import jacobian
 from twolayer.overlaps import Overlaps, assemble
-from twolayer.stepping import METHODS, integrate
+from twolayer.stepping import METHODS, differences, integrate
 from twolayer.storage import provenance
-from twolayer.task import Task, excess_risk_of
+from twolayer.task import Task, coefficients, excess_risk_of
 from twolayer.trajectory import Divergence, Trajectory
 
 
@@ -115,10 +117,11 @@ def solve(
 
     state = _State(overlaps)
     rhs = right_hand_side(task, overlaps.P, learning_rate or 0.0, terms)
-    slopes = jacobian(task, overlaps.P, learning_rate or 0.0, terms)
 
     def derivative(_: float, y: np.ndarray) -> np.ndarray:
         return state.pack(*rhs(*state.unpack(y)))
+
+    slopes = _slopes(task, overlaps.P, learning_rate or 0.0, terms, state)
 
     def excess_risk(y: np.ndarray) -> float:
         return excess_risk_of(task, assemble(*state.unpack(y), overlaps.P), state.p)
@@ -131,7 +134,7 @@ def solve(
         method=method,
         rtol=rtol,
         atol=atol,
-        jacobian=lambda _, y: slopes(*state.unpack(y)),
+        jacobian=slopes,
         stop=lambda y: excess_risk(y) <= enough,
         progress=progress,
     )
@@ -151,12 +154,44 @@ def solve(
             "atol": atol,
             "stop_at_risk": stop_at_risk,
         },
-        provenance=provenance(steps=path.steps, stopped_at_risk=path.stopped, **path.statistics),
+        provenance=provenance(
+            steps=path.steps,
+            stopped_at_risk=path.stopped,
+            **path.statistics,
+            **_accuracy(task, Q, M, overlaps.P),
+        ),
     )
     if path.failure:
         raise Divergence(path.failure, path.steps, path.reached, trajectory)
     path.warn_if_interrupted()
     return trajectory
+
+
+def _accuracy(task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> dict[str, float]:
+    """The error of the quadrature, the larger of first and last state, if there is one."""
+    if task.closed:
+        return {}
+    c, p = coefficients(len(Q[0]), len(P)), len(Q[0])
+    errors = [task.forms.error(assemble(Q[n], M[n], P), c, p) for n in (0, -1)]
+    return {"quadrature_error": max(errors)}
+
+
+def _slopes(
+    task: Task, P: np.ndarray, learning_rate: float, terms: str, state: _State
+) -> Callable[[float, np.ndarray], np.ndarray]:
+    """The Jacobian; by differences and without Ψ^Var where there are no closed forms.
+
+    Newton's iteration wants no more: Ψ^Var, the costliest by far, hardly changes its way.
+    """
+    if task.closed:
+        exact = jacobian(task, P, learning_rate, terms)
+        return lambda _, y: exact(*state.unpack(y))
+    rhs = right_hand_side(task, P, 0.0, "gradient-flow")
+
+    def gradient_flow(_: float, y: np.ndarray) -> np.ndarray:
+        return state.pack(*rhs(*state.unpack(y)))
+
+    return lambda t, y: differences(gradient_flow, t, y, scale=1.0)
 
 
 def _check_types(task: Task, overlaps: Overlaps) -> None:

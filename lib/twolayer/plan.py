@@ -26,7 +26,7 @@ RECORDS = ("overlaps", "norms")
 
 #: Packages whose version may change the bits of a run, and our modules that do.
 _SHAPING = ("twolayer", "numpy", "numba")
-_SOURCES = ("chain.py", "draws.py", "plan.py")
+_SOURCES = ("blocks.py", "chain.py", "draws.py", "plan.py")
 _SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "products"))
 #: Samples in a block of the projected method, of which the cheapest is taken.
 _BLOCKS = (16, 32, 64, 128)
@@ -133,6 +133,7 @@ def make_plan(
     steps = np.rint(t_eval / rate).astype(np.int64)
     fingerprint = {
         "task": repr(task),
+        "activations": _digest(_values(task)),
         "noise": task.noise,
         "learning_rate": learning_rate,
         "p": p,
@@ -228,6 +229,13 @@ def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
     products = width * (4 * p + 2 * k + 2 * block)
     rotation = 2 * p**2 * (p + block) / block
     return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
+
+
+def _values(task: Task) -> np.ndarray:
+    """σ, σ' and σ* on a few numbers: functions of the user's have no other identity."""
+    x = np.linspace(-5, 5, 101)
+    student = task.activation
+    return np.stack((student.sigma(x), student.derivative(x), task.target_activation.sigma(x)))
 
 
 @cache

@@ -125,7 +125,7 @@ def scales(
         spread = np.linalg.norm(psi_Var(task, overlaps))
     variance = learning_rate / p * spread / drift if drift else math.inf
     fluctuations = math.sqrt(learning_rate / (p * d))
-    gains = np.diagonal(task.activation.gain(overlaps.P))
+    gains = np.diagonal(task.forms.gain(overlaps.P))
     finite_p, finite_d = 1 / math.sqrt(p), 1 / math.sqrt(d)
     regime, description = describe(fluctuations, variance, finite_p, finite_d, noise > 0)
     return Scales(

@@ -5,14 +5,16 @@ Builds on `activations` and `overlaps`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from twolayer import activations
+from twolayer import activations, quadrature
 from twolayer.activations import Activation
-from twolayer.errors import InvalidInput, instance, non_negative, shown
+from twolayer.errors import InvalidInput, instance, integer, non_negative
 from twolayer.overlaps import Overlaps
+from twolayer.quadrature import Quadrature
 
 
 @dataclass(frozen=True)
@@ -21,18 +23,29 @@ class Task:
 
     Parameters
     ----------
-    activation : str or Activation
-        σ of the student: "erf" for erf(x/√2), or "square" for x².
-    target_activation : str or Activation, optional
-        σ* of the target; the student's by default.  The closed forms need σ* = σ.
+    activation : str, Activation or callable
+        σ of the student: "erf" for erf(x/√2), "square" for x², one of `activations.OTHERS`
+        ("relu", "tanh", "sigmoid", "he1" … "he6"), or any function (see `Activation.of`).
+    target_activation : str, Activation or callable, optional
+        σ* of the target; the student's by default.
     noise : float
         Variance Δ >= 0 of the label noise.
+    order : int
+        Gauss points in each direction, where there are no closed forms.
+    points : int
+        Quasi-random points of Ψ^Var, a power of two >= 128, likewise.
+
+    Attributes
+    ----------
+    forms : Activation or Quadrature
+        The Gaussian expectations of this student and this target: closed where σ* = σ has
+        closed forms, by `quadrature` otherwise.
 
     Raises
     ------
     InvalidInput
-        If an activation is unknown, if the two differ, or if `noise` is not a
-        finite number >= 0.
+        If an activation is unknown or no function of arrays, `noise` is not a finite number
+        >= 0, or `order` or `points` is out of range.
 
     References
     ----------
@@ -47,12 +60,16 @@ class Task:
     activation: Activation
     target_activation: Activation
     noise: float
+    forms: Activation | Quadrature = field(compare=False)
 
     def __init__(
         self,
-        activation: str | Activation = "erf",
-        target_activation: str | Activation | None = None,
+        activation: str | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
+        target_activation: str | Activation | Callable[[np.ndarray], np.ndarray] | None = None,
         noise: float = 0.0,
+        *,
+        order: int = quadrature.ORDER,
+        points: int = quadrature.POINTS,
     ) -> None:
         student = activations.get(activation)
         target = (
@@ -60,18 +77,25 @@ class Task:
             if target_activation is None
             else activations.get(target_activation, "target_activation")
         )
-        if target is not student:
-            raise InvalidInput(
-                "target_activation",
-                shown(target_activation),
-                f"the student's {student.name!r}: the closed forms need both to be the same",
-            )
+        order, points = integer("order", order, 4, 400), integer("points", points, 128, 2**24)
+        if points & (points - 1):
+            raise InvalidInput("points", str(points), "a power of two")
+        closed = student.closed and target is student
         object.__setattr__(self, "activation", student)
         object.__setattr__(self, "target_activation", target)
         object.__setattr__(self, "noise", non_negative("noise", noise))
+        forms = student if closed else Quadrature(student, target, order, points)
+        object.__setattr__(self, "forms", forms)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its expectations have closed forms."""
+        return self.forms is self.activation
 
     def __repr__(self) -> str:
-        return f"Task({self.activation.name!r}, noise={self.noise:g})"
+        target = f", {self.target_activation.name!r}"
+        same = self.target_activation is self.activation
+        return f"Task({self.activation.name!r}{'' if same else target}, noise={self.noise:g})"
 
 
 def coefficients(p: int, k: int) -> np.ndarray:
@@ -96,7 +120,8 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     Returns
     -------
     float
-        Not below zero but for rounding, about 1e-16; zero at perfect learning.
+        Not below zero but for rounding, about 1e-16; zero at perfect learning, which is out of
+        reach where σ* ≠ σ.
         Costs O((p + k)²).
 
     References
@@ -118,7 +143,9 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
 def excess_risk_of(task: Task, Omega: np.ndarray, p: int) -> float:
     """`excess_risk` from Ω, students first, unchecked."""
     c = coefficients(p, len(Omega) - p)
-    return float(c @ task.activation.two_point(Omega) @ c) / 2
+    if task.closed:
+        return float(c @ task.activation.two_point(Omega) @ c) / 2
+    return float(c @ task.forms.two_point(Omega, p) @ c) / 2
 
 
 def risk(task: Task, overlaps: Overlaps) -> float:
