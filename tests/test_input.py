@@ -30,7 +30,9 @@ BAD = [
     # (call, keyword arguments, name in the message, part of what it may be)
     (tl.Task, {"activation": "erff"}, "activation", "'erf', 'square'"),
     (tl.Task, {"activation": 3}, "activation", "'erf'"),
-    (tl.Task, {"target_activation": "square"}, "target_activation", "'erf'"),
+    (tl.Task, {"target_activation": 3}, "target_activation", "'erf'"),
+    (tl.Task, {"order": 3}, "order", "4"),
+    (tl.Task, {"points": 1000}, "points", "power of two"),
     (tl.Task, {"target_activation": "nope"}, "target_activation", "'erf'"),
     (tl.Task, {"noise": -1e-9}, "noise", ">= 0"),
     (tl.Task, {"noise": NAN}, "noise", ">= 0"),

@@ -32,7 +32,14 @@ VALUES = trials.ODD_VALUES
 
 #: Every public function with arguments that are good.
 GOOD = {
-    tl.Task: {"activation": "erf", "target_activation": None, "noise": 0.1},
+    tl.Task: {
+        "activation": "erf",
+        "target_activation": None,
+        "noise": 0.1,
+        "order": 48,
+        "points": 1024,
+    },
+    tl.Activation.of: {"sigma": np.tanh, "derivative": None, "kinks": (), "name": None},
     tl.Overlaps: {"Q": np.eye(2), "M": [[0.5], [0.0]], "P": [[1.0]]},
     tl.Weights: {"W": np.eye(2), "W_star": [[1.0, 0.0]]},
     tl.Weights.gaussian: {"p": 2, "k": 1, "d": 5, "seed": 0, "orthonormal_target": True},

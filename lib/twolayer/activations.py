@@ -131,9 +131,14 @@ class Activation:
         if derivative is None:
             if kinks:
                 raise InvalidInput("derivative", "None", "given where σ has kinks")
-            derivative = quadrature.Slope(_probed("activation", sigma))
-        name = name or getattr(sigma, "__name__", type(sigma).__name__)
-        _probed("activation", sigma)
+            derivative = quadrature.Slope(_probed("sigma", sigma))
+        _probed("sigma", sigma)
+        if name is None:
+            name = str(getattr(sigma, "__name__", type(sigma).__name__))
+        elif not isinstance(name, str):
+            raise InvalidInput("name", shown(name), "text")
+        if name in ACTIVATIONS | OTHERS:  # a file would be read back with ours
+            name = f"own {name}"
         return cls(name, rf"\mathrm{{{name}}}(x)", sigma, _probed("derivative", derivative), kinks)
 
     def __repr__(self) -> str:
@@ -248,6 +253,9 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
     if isinstance(activation, Activation):
         return activation
     if callable(activation):
-        return Activation.of(activation)
+        try:
+            return Activation.of(activation)
+        except InvalidInput as error:
+            raise InvalidInput(argument, error.got, error.allowed) from error
     known = ACTIVATIONS | OTHERS
     return known[choice(argument, activation, known)]
