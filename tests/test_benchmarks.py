@@ -171,8 +171,7 @@ def test_sample_by_sample_sgd_is_the_papers():
 def test_pairs_give_the_packages_field(activation, outside):
     weights = tl.Weights.gaussian(p=20, k=2, d=5, seed=3, orthonormal_target=True)
     start = tl.Particles.from_weights(weights)
-    sigma = tl.Task(activation).activation
-    field = make_field(tl.Task(sigma), np.eye(2), start.weight, outside, "exact", 40)
+    field = make_field(tl.Task(activation), np.eye(2), start.weight, outside, "exact", 40)
     if activation == "square":
         found = yardsticks.pairwise_square(start.m, start.q, outside)
     else:

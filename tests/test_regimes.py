@@ -69,7 +69,7 @@ def test_phases_have_the_clock_of_their_drift():
         ({"learning_rate": 0}, "learning_rate"),
         ({"noise": -1}, "noise"),
         ({"k": 0}, "k"),
-        ({"activation": "relu"}, "activation"),
+        ({"activation": "relu6"}, "activation"),
         ({"overlaps": regimes.half_way(3, 1)}, "overlaps"),
         ({"overlaps": np.eye(4)}, "overlaps"),
     ],

@@ -372,11 +372,15 @@ def make_plan_for_one_step(start):
     return make_plan(tl.Task("erf"), start, None, 0.1, np.array([0.01]), 0, "auto", "overlaps")[:1]
 
 
-def test_without_numba_the_same_numbers():
-    """The kernels as plain Python, in a process where numba cannot be imported."""
-    script = """
-import sys
-sys.modules["numba"] = None
+@pytest.mark.parametrize(
+    "without",
+    ["import sys; sys.modules['numba'] = None", "import os; os.environ['NUMBA_DISABLE_JIT'] = '1'"],
+)
+def test_without_numba_the_same_numbers(without):
+    """The kernels as plain Python, in a process without numba, or with it switched off."""
+    script = (
+        f"{without}\n"
+        + """
 import numpy as np
 import twolayer as tl
 start = tl.Weights.gaussian(p=3, k=2, d=40, seed=0)
@@ -385,6 +389,7 @@ for method in ("direct", "projected"):
                       seed=3, method=method)
     print(" ".join(x.hex() for x in run.Q.ravel()))
 """
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

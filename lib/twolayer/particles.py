@@ -127,7 +127,8 @@ class Particles:
         Returns
         -------
         Particles
-            order^(k+1) of them (order^k if d = k), with `finite` unset.
+            order^(k+1) of them (order^k if d = k), less those whose weight is 0 in floating
+            point, with `finite` unset.
 
         Raises
         ------
@@ -148,6 +149,8 @@ class Particles:
         x, wx = gauss_hermite(order)
         nodes = np.array(list(product(*[x] * k, rho**2 / d)))
         weight = np.prod(list(product(*[wx] * k, ws)), axis=1)
+        some = weight > 0  # far out a weight may be smaller than any number
+        nodes, weight = nodes[some], weight[some]
         return cls(nodes[:, :k] @ L.T / np.sqrt(d), nodes[:, k], weight / weight.sum(), False)
 
 

@@ -1,4 +1,4 @@
-"""Numba where it is installed; where it is not (in a browser) kernels run as plain Python."""
+"""Numba if it is there; without it (in a browser), or switched off, kernels are plain Python."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 try:
-    from numba import njit
+    from numba import config, njit
 
-    COMPILED = True
+    COMPILED = not config.DISABLE_JIT
 except ImportError:
     COMPILED = False
 
