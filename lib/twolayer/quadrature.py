@@ -269,7 +269,8 @@ def normal_points(n: int, points: int, number: int) -> Array:
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    sobol = qmc.Sobol(n, scramble=True, rng=np.random.default_rng((n, number)))
+    # SciPy 1.15 calls it rng and still takes this name.
+    sobol = qmc.Sobol(n, scramble=True, seed=np.random.default_rng((n, number)))
     return ndtri(np.clip(sobol.random(points), 1e-16, 1 - 1e-16))
 
 
