@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import eval_hermitenorm
 
 from twolayer import erf, quadrature, square
 from twolayer.errors import InvalidInput, choice, real, shown
@@ -128,11 +127,11 @@ class Activation:
         if not isinstance(kinks, tuple):
             raise InvalidInput("kinks", shown(kinks), "a tuple of numbers")
         kinks = tuple(sorted(real("kinks", x) for x in kinks))
+        _probed("sigma", sigma)
         if derivative is None:
             if kinks:
                 raise InvalidInput("derivative", "None", "given where σ has kinks")
-            derivative = quadrature.Slope(_probed("sigma", sigma))
-        _probed("sigma", sigma)
+            derivative = quadrature.Slope(sigma)
         if name is None:
             name = str(getattr(sigma, "__name__", type(sigma).__name__))
         elif not isinstance(name, str):
@@ -211,6 +210,8 @@ class _Hermite:
     factor: float = 1.0
 
     def __call__(self, x: Array) -> Array:
+        from scipy.special import eval_hermitenorm
+
         return self.factor * eval_hermitenorm(self.n, np.asarray(x, dtype=float))
 
 

@@ -157,7 +157,7 @@ def right_hand_side(
     """
     instance("task", task, Task)
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
-    if noise_free and not (task.closed or task.forms.smooth):
+    if noise_free and task.activation.kinks:
         others = "'gradient-flow' or 'gradient-flow+noise'"
         allowed = f"{others} for {task.activation.name}, whose Ψ^Var is only known point by point"
         raise InvalidInput("terms", repr(terms), allowed)

@@ -61,8 +61,8 @@ class Quadrature:
 
     Notes
     -----
-    The series needs more terms, about (s/s₀)⁴ times as many, where the pre-activations' standard
-    deviation s makes σ(s x) steep: look at `error`.
+    The larger the pre-activations, the steeper is σ(s x) and the more terms the series needs, for
+    tanh in proportion to their variance s²: look at `error`.
 
     Examples
     --------
@@ -78,11 +78,6 @@ class Quadrature:
     target: Activation
     order: int = ORDER
     points: int = POINTS
-
-    @property
-    def smooth(self) -> bool:
-        """Whether `variance` is a smooth function of Ω."""
-        return not self.student.kinks
 
     def two_point(self, Omega: Array, p: int) -> Array:
         """E[σ_a(λ_a) σ_b(λ_b)] for p students and the targets after them, (n, n)."""
@@ -100,10 +95,7 @@ class Quadrature:
     def drift(self, Omega: Array, c: Array, p: int) -> Array:
         """Σ_m c_m E[σ'(λ_j) λ_l σ_m(λ_m)], (p, n); any leading axes."""
         if Omega.ndim > 2:
-            flat = Omega.reshape(-1, *Omega.shape[-2:])
-            return np.stack([self.drift(one, c, p) for one in flat]).reshape(
-                *Omega.shape[:-2], p, Omega.shape[-1]
-            )
+            return _for_each(lambda one: self.drift(one, c, p), Omega)
         s = np.maximum(np.sqrt(np.diagonal(Omega)[:p]), _LEAST)
         A, G = self._students_with_all(Omega, p)
         own = ((c * A).sum(1) - (c * G * Omega[:p]).sum(1) / s) / s
@@ -112,9 +104,7 @@ class Quadrature:
     def gain(self, Q: Array) -> Array:
         """E[σ'(λ_i) σ'(λ_j)], (p, p); any leading axes."""
         if Q.ndim > 2:
-            return np.stack([self.gain(one) for one in Q.reshape(-1, *Q.shape[-2:])]).reshape(
-                Q.shape
-            )
+            return _for_each(self.gain, Q)
         whole = slice(0, len(Q))
         return self._moments(Q, whole, whole, self.student, self.student)[2]
 
@@ -124,10 +114,7 @@ class Quadrature:
         With kinks it jumps a little whenever a point meets one.
         """
         if Omega.ndim > 2:
-            flat = Omega.reshape(-1, *Omega.shape[-2:])
-            return np.stack([self.variance(one, c, p) for one in flat]).reshape(
-                *Omega.shape[:-2], p, p
-            )
+            return _for_each(lambda one: self.variance(one, c, p), Omega)
         return self._variances(Omega, c, p).mean(0)
 
     def variance_error(self, Omega: Array, c: Array, p: int) -> Array:
@@ -213,6 +200,12 @@ class Quadrature:
             slopes = self.student.derivative(fields[:, :p]) * error[:, None]
             out[number] = slopes.T @ slopes / len(fields)
         return out
+
+
+def _for_each(of_one: Callable[[Array], Array], states: Array) -> Array:
+    """A function of one matrix for many of them, with leading axes."""
+    found = np.stack([of_one(one) for one in states.reshape(-1, *states.shape[-2:])])
+    return found.reshape(*states.shape[:-2], *found.shape[1:])
 
 
 def panels(breaks: Array, order: int) -> tuple[Array, Array]:
