@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import numpy as np
-
 import twolayer as tl
 from benchmarks import yardsticks
 from benchmarks.results import Cost, Curve, Line, Result, Size
 from benchmarks.timing import fastest, matrix_product
+from twolayer.draws import Draws
 
 LEARNING_RATE, NOISE = 0.05, 1e-3
 _DIRECT = "SGD, direct"
@@ -188,8 +187,8 @@ def _enough(make: Callable[..., Callable[[], object]], size: Size) -> int:
 def parts(size: Size) -> Result:
     """Where a step's time goes, seen from outside the package.
 
-    Random numbers and matrix products are timed alone, as NumPy does them; special functions are
-    the difference between erf and square; what remains is recursion, factorisation and traffic.
+    Random numbers and matrix products are timed alone (these as NumPy does them); special functions
+    are the difference of erf and square; what remains is recursion, factorisation and traffic.
     """
     out = Result()
     for label, d, p, k, method, steps in (
@@ -205,17 +204,18 @@ def parts(size: Size) -> Result:
             *(tl.Task("erf"), state), d=dimension, learning_rate=0.1, t_eval=[0.0], method=method
         ).provenance["block"]
         width = d if method == "direct" else p + k + block
-        numbers = d + 1 if method == "direct" else p + k + block // 2 + 1
-        rng = np.random.Generator(np.random.SFC64(0))
-        buffer = np.empty(block * numbers)
+        coordinates, freedom = (d, 0) if method == "direct" else (p + k, d - p - k)
+        draws = Draws(0, 0, block, coordinates, freedom)
+        batch = max(1, 100_000 // draws.size)
         cases = {
             "erf": ours(state, steps, method, dimension),
             "square": ours(state, steps, method, dimension, activation="square"),
-            "random": partial(rng.standard_normal, out=buffer),
+            "random": partial(draws.blocks, batch),
             "fields": matrix_product(block, width, p),
             "update": matrix_product(p, block, width),
         }
         counts = dict.fromkeys(cases, block) | {"erf": steps, "square": steps}
+        counts["random"] = batch * block
         taken = per_step(cases, counts, size)
         found = {
             "random numbers": taken["random"],

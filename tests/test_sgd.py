@@ -31,7 +31,7 @@ def test_blocks_are_sample_by_sample_sgd(name, p, k, d):
     start = tl.Weights.gaussian(p=p, k=k, d=d, seed=1, orthonormal_target=d >= k)
     task = tl.Task(name, noise=NOISE)
     record = np.array([0, 1, 2, 15, 16, 17, 63, 64, 100, 200])
-    rate = GENTLE[name]
+    rate = GENTLE[name] * min(1, d / 9)  # on a line the square runs away from a large step
     dt = rate / (p * d)
     run = tl.simulate(task, start, learning_rate=rate, t_eval=record * dt, seed=5, method="direct")
     block = run.provenance["block"]

@@ -1,7 +1,8 @@
 r"""Random numbers of a run, block by block, in an order that nothing else can change.
 
 Two streams, one of normals and one of chi variables, are each read in the order of the blocks;
-how many blocks are drawn at once makes no difference.
+how many blocks are drawn at once makes no difference.  The normals are NumPy's uniform numbers,
+turned by `kernels.normals`.
 """
 
 from __future__ import annotations
@@ -43,18 +44,22 @@ class Draws:
         #: Normals of a block: the samples in coordinates, Bartlett's factor, the label noise.
         self.size = block * coordinates + below + block
         self._freedom = freedom - np.arange(block if freedom else 0, dtype=float)
-        self._room = np.empty((0, self.size))
+        # Normals are made in pairs.
+        self._room = np.empty((0, self.size + self.size % 2))
 
     def blocks(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Normals (count, size) and, if projected, chi variables (count, B) of the next blocks.
 
         The normals are good until the next call, which writes over them.
         """
+        from twolayer.kernels.normals import to_normals  # starts numba
+
         if len(self._room) < count:
-            self._room = np.empty((count, self.size))
-        normals = self._normals.standard_normal(out=self._room[:count])
+            self._room = np.empty((count, self._room.shape[1]))
+        normals = self._normals.random(out=self._room[:count])
+        to_normals(normals)
         radii = self._radii.chisquare(self._freedom, (count, self._freedom.size))
-        return normals, np.sqrt(radii, out=radii)
+        return normals[:, : self.size], np.sqrt(radii, out=radii)
 
     @property
     def state(self) -> dict[str, Any]:

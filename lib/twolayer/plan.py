@@ -27,7 +27,7 @@ RECORDS = ("overlaps", "norms")
 #: Packages whose version may change the bits of a run, and our modules that do.
 _SHAPING = ("twolayer", "numpy", "numba")
 _SOURCES = ("blocks.py", "chain.py", "draws.py", "plan.py")
-_SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "products"))
+_SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "normals", "products"))
 #: Samples in a block of the projected method, of which the cheapest is taken.
 _BLOCKS = (16, 32, 64, 128)
 #: A step count beyond this is not exact in floating point.
@@ -221,7 +221,7 @@ def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
 
     Only the ratio of the two methods matters; the rates were read off one present-day core.
     """
-    normal, flop, unit, reflection = 5e-3, 2e-5, 0.02, 3e-4
+    normal, flop, unit, reflection = 3e-3, 2e-5, 0.02, 3e-4
     if not projected:
         return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
     width = p + k + block

@@ -18,7 +18,7 @@ ROOT_HALF = sqrt(0.5)
 ROOT_TWO_OVER_PI = sqrt(2 / pi)
 
 
-def _interpolant(function: Callable[[float], float], terms: int) -> tuple[float, ...]:
+def interpolant(function: Callable[[float], float], terms: int) -> tuple[float, ...]:
     """Coefficients, constant first, of the Chebyshev interpolant of a function on [−1, 1].
 
     In extended precision: powers and Chebyshev polynomials are far from each other.
@@ -45,12 +45,12 @@ def _asin_tail(x: float) -> float:
 
 
 #: asin(y) = y + y³ A(z) on y ≤ 1/2, z = 8y² − 1.
-_A = _interpolant(_asin_tail, 13)
+_A = interpolant(_asin_tail, 13)
 #: exp(y²) erfc(y) on y ≥ 0, in (y − 3)/(y + 3).
 _MIDDLE = 3.0
-_Q = _interpolant(lambda t: float(erfcx(_MIDDLE * (1 + t) / (1 - t))), 21)
+_Q = interpolant(lambda t: float(erfcx(_MIDDLE * (1 + t) / (1 - t))), 21)
 #: exp(r) on |r| ≤ ln(2)/2, in 2r/ln 2.
-_E = _interpolant(lambda x: float(np.exp(x * log(2) / 2)), 13)
+_E = interpolant(lambda x: float(np.exp(x * log(2) / 2)), 13)
 
 _QUARTER_TURN = pi / 2
 _PER_LN_2 = 1 / log(2)
