@@ -168,6 +168,17 @@ def test_a_first_answer_comes_before_and_is_nearly_right(name):
         np.testing.assert_allclose(*risks, rtol=1e-3, atol=1e-5)
 
 
+def test_of_a_long_request_the_beginning_comes_first():
+    shown = []
+    request = {"p": 4, "d": 20, "t_max": 1e4, "theories": ["full", "gradient-flow"]}
+    answer = explorer.compute(request, show=shown.append)
+    soon = sum(t <= 300 for t in answer["t"])
+    lengths = [[len(curve["excess_risk"]) for curve in first["curves"]] for first in shown]
+    assert lengths == [[soon], [soon] * 2, [97], [97] * 2]
+    assert {len(first["t"]) for first in shown} == {97}
+    assert {len(first["frames"]) for first in shown} == {len(answer["frames"])}
+
+
 def test_the_widget_answers_and_explains():
     widget = Heard(SMALL)
     widget._hear(None, {"type": "hello"}, [])

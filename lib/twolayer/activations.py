@@ -23,6 +23,7 @@ import numpy as np
 
 from twolayer import erf, quadrature, square
 from twolayer.errors import InvalidInput, choice, real, shown
+from twolayer.slopes import DriftSlopes
 
 Array = np.ndarray
 
@@ -52,9 +53,9 @@ class Activation:
         Σ_{m,m'} c_m c_m' E[σ'(λ_i) σ'(λ_j) σ(λ_m) σ(λ_m')].
     gain : callable
         ``gain(Q)``: the (p, p) matrix E[σ'(λ_i) σ'(λ_j)].
-    drift_along, gain_along : callable
-        ``drift_along(Omega, change, c, p)`` and ``gain_along(Q, change)``: their derivatives
-        at one Ω along symmetric matrices.
+    drift_slopes, gain_slopes : callable
+        ``drift_slopes(Omega, c, p)`` and ``gain_slopes(Q)``: what `slopes` needs for their
+        derivatives at one Ω.
     variance_gradient : callable
         ``variance_gradient(Omega, c, i, j)``: of the entries (i, j), the derivatives in
         all entries of Ω, (N, n, n).
@@ -77,8 +78,8 @@ class Activation:
     drift: Callable[[Array, Array, int], Array] | None = None
     variance: Callable[[Array, Array, int], Array] | None = None
     gain: Callable[[Array], Array] | None = None
-    drift_along: Callable[[Array, Array, Array, int], Array] | None = None
-    gain_along: Callable[[Array, Array], Array] | None = None
+    drift_slopes: Callable[[Array, Array, int], DriftSlopes] | None = None
+    gain_slopes: Callable[[Array], tuple[Array, Array]] | None = None
     variance_gradient: Callable[[Array, Array, Array, Array], Array] | None = None
     code: int = -1
 
@@ -153,11 +154,11 @@ ACTIVATIONS: dict[str, Activation] = {
         derivative=forms.derivative,
         two_point=forms.two_point,
         drift=forms.drift,
-        drift_along=forms.drift_along,
+        drift_slopes=forms.drift_slopes,
         variance=forms.variance,
         variance_gradient=forms.variance_gradient,
         gain=forms.gain,
-        gain_along=forms.gain_along,
+        gain_slopes=forms.gain_slopes,
         code=code,
     )
     for code, (name, formula, forms) in enumerate(

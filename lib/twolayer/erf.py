@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from twolayer.slopes import DriftSlopes
 from twolayer.threads import COMPILED, spread
 
 Array = np.ndarray
@@ -61,21 +62,23 @@ def drift(Omega: Array, c: Array, p: int) -> Array:
     return out
 
 
-def drift_along(Omega: Array, change: Array, c: Array, p: int) -> Array:
-    """Derivative of `drift` at Ω along symmetric matrices `change` (leading axes)."""
-    students, s, ds = Omega[:p], 1 + diagonal(Omega), diagonal(change)
-    moved = change[..., :p, :]
+def drift_slopes(Omega: Array, c: Array, p: int) -> DriftSlopes:
+    """The drift as Σ_m A_jm Ω_ml + o_j Ω_jl, with its derivatives: see `slopes`."""
+    students, s, here = Omega[:p], 1 + diagonal(Omega), np.arange(p)
     square = _determinant(Omega, s, p)
-    A = c / np.sqrt(square)
-    own = (A * students).sum(-1) / s[:p]
-    slope = s * ds[..., :p, None] + s[:p, None] * ds[..., None, :] - 2 * students * moved
-    dA = -A / (2 * square) * slope
-    down = ((dA * students).sum(-1) + (A * moved).sum(-1) - own * ds[..., :p]) / s[:p]
-    out = (dA.reshape(-1, len(c)) @ Omega).reshape(dA.shape)  # one product for all directions
-    out += (change.reshape(-1, len(c)) @ A.T).reshape(*change.shape[:-1], p).swapaxes(-1, -2)
-    out -= down[..., None] * students
-    out -= own[:, None] * moved
-    return (2 / np.pi) * out
+    A = (2 / np.pi) * c / np.sqrt(square)
+    slope = A / square
+    o = -(A * students).sum(-1) / s[:p]
+    A_cross, A_own = slope * students, -slope * s / 2
+    A_other = -slope * s[:p, None] / 2
+    # Both arguments of a student's own term are one: the determinant is 1 + 2 Ω_jj.
+    A_cross[here, here] = A_own[here, here] = 0.0
+    A_other[here, here] = -slope[here, here]
+    o_cross = -(A_cross * students + A) / s[:p, None]
+    o_other = -A_other * students / s[:p, None]
+    o_cross[here, here] = 0.0
+    o_other[here, here] -= ((A_own * students).sum(-1) + A[here, here] + o) / s[:p]
+    return DriftSlopes(A, o, A_cross, o_cross, A_own, A_other, o_other)
 
 
 def gain(Q: Array) -> Array:
@@ -83,11 +86,14 @@ def gain(Q: Array) -> Array:
     return (2 / np.pi) / np.sqrt(_determinant(Q, 1 + diagonal(Q), Q.shape[-1]))
 
 
-def gain_along(Q: Array, change: Array) -> Array:
-    """Derivative of `gain` at Q along symmetric matrices `change` (leading axes)."""
-    s, ds = 1 + diagonal(Q), diagonal(change)
-    slope = s * ds[..., :, None] + s[:, None] * ds[..., None, :] - 2 * Q * change
-    return -gain(Q) * slope / (2 * _determinant(Q, s, len(Q)))
+def gain_slopes(Q: Array) -> tuple[Array, Array]:
+    """The derivatives of `gain` that `slopes.gain_along` wants."""
+    s, p = 1 + diagonal(Q), len(Q)
+    slope = (2 / np.pi) * _determinant(Q, s, p) ** -1.5
+    cross, own = slope * Q, -slope * s / 2
+    np.fill_diagonal(cross, 0.0)
+    np.fill_diagonal(own, -diagonal(slope) / 2)
+    return cross, own
 
 
 def variance(Omega: Array, c: Array, p: int) -> Array:

@@ -1,8 +1,8 @@
 r"""The Jacobian of the flow, for implicit integrators: analytic, assembled in array code.
 
 The unknowns are the upper triangle of Q, row by row, and then M.  Of the drifts Ψ^M and Ψ^GF
-the derivative along one unknown is a matrix product; of Ψ^Var all derivatives of one entry come
-at once, for the price of the entry itself.  Builds on `flow`.
+the derivative along one unknown fills two rows and two columns (`slopes`); of Ψ^Var all
+derivatives of one entry come at once, for the price of the entry itself.  Builds on `flow`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from twolayer.flow import TERMS
 from twolayer.overlaps import assemble
+from twolayer.slopes import gain_along
 from twolayer.task import Task, coefficients
 
 Array = np.ndarray
@@ -37,8 +38,8 @@ def jacobian(
     Returns
     -------
     callable
-        It returns an array of shape (N, N), N = p(p + 1)/2 + pk.  Costs O(p² (p + k)²) numbers,
-        and O(p² (p + k)³) operations in matrix products.
+        It returns an array of shape (N, N), N = p(p + 1)/2 + pk.  Costs O(p² (p + k)²) numbers
+        and operations, with Ψ^Var of erf O(p² (p + k)³) in matrix products.
 
     Examples
     --------
@@ -62,19 +63,18 @@ def jacobian(
         columns = np.concatenate((j, np.tile(np.arange(p, n), p)))
         N, rate = len(rows), learning_rate / p
         out = np.empty((N, N))
+        drift = activation.drift_slopes(Omega, c, p)
+        gain = activation.gain_slopes(Q) if label_noise and task.noise else None
         size = max(1, _IN_FLIGHT // n**2)
-        for start in range(0, N, size):  # one direction of Ω for each unknown
+        for start in range(0, N, size):
             some = slice(start, min(start + size, N))
-            here = np.arange(some.stop - start)
-            change = np.zeros((len(here), n, n))
-            change[here, rows[some], columns[some]] = 1.0
-            change[here, columns[some], rows[some]] = 1.0
-            moved = activation.drift_along(Omega, change, c, p)
-            dQ = moved[..., :p] + moved[..., :p].swapaxes(-1, -2)
-            if label_noise and task.noise:
-                dQ += rate * task.noise * activation.gain_along(Q, change[:, :p, :p])
-            out[:pairs, some] = dQ[:, i, j].T
-            out[pairs:, some] = moved[..., p:].reshape(len(here), -1).T
+            moved = drift.along(Omega, rows[some], columns[some])
+            dQ = moved[:, i, j] + moved[:, j, i]
+            if gain is not None:
+                change = gain_along(*gain, rows[some], columns[some])
+                dQ += rate * task.noise * change[:, i, j]
+            out[:pairs, some] = dQ.T
+            out[pairs:, some] = moved[..., p:].reshape(len(moved), -1).T
         if noise_free:
             twice = np.where(rows == columns, rate, 2 * rate)  # Ω_ab and Ω_ba are one unknown
             for start in range(0, pairs, size):

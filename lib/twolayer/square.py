@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from twolayer.erf import diagonal
+from twolayer.slopes import DriftSlopes
 
 Array = np.ndarray
 
@@ -34,14 +35,14 @@ def drift(Omega: Array, c: Array, p: int) -> Array:
     return 2 * mean[..., None, None] * students + 4 * (students * c) @ Omega
 
 
-def drift_along(Omega: Array, change: Array, c: Array, p: int) -> Array:
-    """Derivative of `drift` at Ω along symmetric matrices `change` (leading axes)."""
-    students, moved = Omega[:p], change[..., :p, :]
-    mean, d_mean = diagonal(Omega) @ c, (diagonal(change) @ c)[..., None, None]
-    out = 2 * (mean * moved + d_mean * students)
-    flat, weighted = change.reshape(-1, len(c)), 4 * students * c
-    out += 4 * ((moved.reshape(-1, len(c)) * c) @ Omega).reshape(moved.shape)
-    return out + (flat @ weighted.T).reshape(*change.shape[:-1], p).swapaxes(-1, -2)
+def drift_slopes(Omega: Array, c: Array, p: int) -> DriftSlopes:
+    """The drift as Σ_m A_jm Ω_ml + o_j Ω_jl, with its derivatives: see `slopes`."""
+    here, zero = np.arange(p), np.zeros((p, len(c)))
+    weights = np.broadcast_to(c, zero.shape)
+    A_cross, A_other = 4 * weights, zero.copy()
+    A_cross[here, here], A_other[here, here] = 0.0, 4 * c[:p]
+    o = np.full(p, 2 * (diagonal(Omega) @ c))
+    return DriftSlopes(4 * Omega[:p] * c, o, A_cross, zero, zero, A_other, 2 * weights)
 
 
 def gain(Q: Array) -> Array:
@@ -49,9 +50,9 @@ def gain(Q: Array) -> Array:
     return 4 * Q
 
 
-def gain_along(Q: Array, change: Array) -> Array:
-    """Derivative of `gain` along matrices `change` (leading axes)."""
-    return 4 * change
+def gain_slopes(Q: Array) -> tuple[Array, Array]:
+    """The derivatives of `gain` that `slopes.gain_along` wants."""
+    return 4.0 * (1 - np.eye(len(Q))), 2.0 * np.eye(len(Q))
 
 
 def variance(Omega: Array, c: Array, p: int) -> Array:

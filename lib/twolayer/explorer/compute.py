@@ -33,6 +33,8 @@ TIMES, FRAMES = 96, 32
 SHOWN = 32
 #: Tolerances of the curves that are shown first: right to about 1e-4, in a third of the time.
 FIRST = {"rtol": 1e-5, "atol": 1e-8}
+#: Of a longer request these times are shown before the rest.
+SOON = 300.0
 #: Student updates that SGD may take in all, compiled or not: some seconds.
 BUDGET = 3e8 if COMPILED else 1e6
 #: Nodes of the quadrature of the initial law in each direction.
@@ -55,7 +57,7 @@ def compute(
         what it raises ends the computation and is passed on.
     show : callable, optional
         Called with first answers of the same form, as soon as there is one more theory: without
-        SGD, and with curves that are right to about 1e-4.
+        SGD, with curves that are right to about 1e-4 and may end before the last time.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def compute(
         return {
             "request": asked.as_dict(),
             "triangle": [a, b, c],
-            "t": grid(asked).tolist(),
+            "t": t.tolist(),
             "curves": [
                 {"theory": name, "label": THEORIES[name], "excess_risk": _floor(path.excess_risk)}
                 for name, path in paths.items()
@@ -102,9 +104,11 @@ def compute(
             "seconds": time.perf_counter() - started,
         }
 
+    t = grid(asked)
     if show is not None:
-        _theories(asked, start, report, [], lambda paths: show(answer(paths)), **FIRST)
-    paths, sgd = _theories(asked, start, report, notes), None
+        for first in (t,) if asked.t_max <= SOON else (t[t <= SOON], t):
+            _theories(asked, start, first, report, [], lambda paths: show(answer(paths)), **FIRST)
+    paths, sgd = _theories(asked, start, t, report, notes), None
     if asked.runs:
         with _heard(report, "SGD"):
             sgd = _sgd(asked, Task(asked.activation, noise=asked.noise), start, notes)
@@ -114,13 +118,14 @@ def compute(
 def _theories(
     asked: Request,
     start: Weights,
+    t: np.ndarray,
     report: Callable[[float, str], None] | None,
     notes: list[str],
     each: Callable[[dict[str, _Path]], None] = lambda paths: None,
     **tolerances: float,
 ) -> dict[str, _Path]:
     """All theories that are asked for; what blew up is noted, and `each` told of every one."""
-    task, t = Task(asked.activation, noise=asked.noise), grid(asked)
+    task = Task(asked.activation, noise=asked.noise)
     paths: dict[str, _Path] = {}
     for theory in asked.theories:
         try:
