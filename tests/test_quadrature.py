@@ -22,7 +22,7 @@ def plain(name):
 
 def state(seed, p=3, k=2, rank=None):
     Q, M, P = random_overlaps(np.random.default_rng(seed), p, k, rank=rank)
-    return np.block([[Q, M], [M.T, P]]), coefficients(p, k), p
+    return np.block([[Q, M], [M.T, P]]), coefficients(np.ones(p), np.ones(k)), p
 
 
 @pytest.mark.parametrize("name", ["erf", "square"])

@@ -74,8 +74,10 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
     draws = Draws(0, 0, block, n, d - n)
     for b in range(blocks):
         normals, radii = draws.blocks(1)
-        labels = chain.labels(tl.Task(name, noise=0.04), targets, normals, block, True)
-        arguments = (labels, students, X, C, *room, k, code, rate, True)
+        task = tl.Task(name, noise=0.04)
+        labels = chain.labels(task, targets, np.ones(k), normals, block, True)
+        moved = (students, np.ones(p), X, C, np.empty((0, p)), *room)
+        arguments = (labels, np.full(1, rate), *moved, k, 1, 0.0, True, code)
         assert kernels.advance(normals, radii, *arguments, False) == (0, block)
         noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)

@@ -16,28 +16,38 @@ def advance(
     normals: np.ndarray,
     radii: np.ndarray,
     labels: np.ndarray,
+    rates: np.ndarray,
     students: np.ndarray,
+    a: np.ndarray,
     X: np.ndarray,
     C: np.ndarray,
+    past: np.ndarray,
     K: np.ndarray,
     fields: np.ndarray,
     k: int,
-    rate: float,
+    batch: int,
+    second: float,
     projected: bool,
     absorb_last: bool,
 ) -> tuple[int, int]:
     """Run through one block for each row of `normals`; as `kernels.sgd.advance`."""
-    B = len(X)
+    B, push = len(X), np.zeros(len(a))
     for block in range(len(normals)):
         kernels.place(normals[block], radii[block], X, projected)
         np.matmul(X, X.T, out=K)
         np.matmul(X, students.T, out=fields)
         for v in range(B):
-            field = fields[v] + K[v, :v] @ C[:v]
-            step = rate * (labels[block, v] - activation.sigma(field).mean())
+            before = v - v % batch
+            field = fields[v] + K[v, :before] @ C[:before]
+            values = activation.sigma(field)
+            error = labels[block, v] - a @ values / a.size
+            step = rates[block] * error
             if not np.isfinite(step):
                 return block, v
-            np.multiply(step, activation.derivative(field), out=C[v])
+            np.multiply(step * a, activation.derivative(field), out=C[v])
+            if second > 0.0:
+                kernels.train(a, values, push, second * error, (v + 1) % batch == 0)
+                past[v] = a
         if absorb_last or block < len(normals) - 1:
             kernels.absorb(students, X, C, k, projected)
     return len(normals) - 1, B

@@ -22,7 +22,7 @@ from twolayer.draws import Draws
 from twolayer.errors import InvalidInput
 from twolayer.overlaps import assemble
 from twolayer.plan import Plan
-from twolayer.task import Task, excess_risk_of
+from twolayer.task import Task, coefficients, excess_risk_of
 
 #: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
 _BATCH = 100_000
@@ -39,6 +39,7 @@ class Outcome:
     Q: np.ndarray
     M: np.ndarray
     excess_risk: np.ndarray
+    a: np.ndarray
     count: int = 0
     blew_up_at: int | None = None
     interrupted: bool = False
@@ -46,9 +47,9 @@ class Outcome:
     @classmethod
     def empty(cls, plan: Plan) -> Outcome:
         """Room for all times of the plan."""
-        T, p, k = plan.steps.size, len(plan.students), len(plan.targets)
+        T, p, k = plan.samples.size, len(plan.students), len(plan.targets)
         Q = np.empty((T, p, p) if plan.record == "overlaps" else (T, p))
-        return cls(Q, np.empty((T, p, k)), np.empty(T))
+        return cls(Q, np.empty((T, p, k)), np.empty(T), np.empty((T, p)))
 
 
 @dataclass(eq=False)
@@ -57,6 +58,7 @@ class _State:
 
     draws: Draws
     students: np.ndarray
+    a: np.ndarray
     block: int = 0
 
 
@@ -88,23 +90,25 @@ def run(
     state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
     B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
     X, C = np.empty((B, D)), np.empty((B, p))
+    past = np.empty((B if plan.second else 0, p))
     room = np.empty((B, B)), np.empty((B, p))
     advance, known = _inner_loop(plan.task.activation)
-    shared = (state.students, X, C, *room, k, *known, plan.rate, plan.projected)
+    moved = (state.students, state.a, X, C, past, *room)
+    shared = (*moved, k, plan.batch, plan.second, plan.projected, *known)
     batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
     try:
-        while outcome.count < plan.steps.size and outcome.blew_up_at is None:
-            step = int(plan.steps[outcome.count])
+        while outcome.count < plan.samples.size and outcome.blew_up_at is None:
+            step = int(plan.samples[outcome.count])
             if step == state.block * plan.block:
-                outcome = _record(plan, outcome, *_overlaps(plan, state.students))
+                outcome = _record(plan, outcome, *_overlaps(plan, state.students), state.a)
                 continue
             ahead = step // plan.block - state.block
             if ahead > 0:
                 last, done = advance(*_samples(plan, state, min(ahead, batch)), *shared, True)
             else:
                 last, done = advance(*_samples(plan, state, 1), *shared, False)
-                outcome = _record_inside(plan, outcome, state, X, C, done)
-                if outcome.count == plan.steps.size or outcome.blew_up_at is not None:
+                outcome = _record_inside(plan, outcome, state, X, C, past, done)
+                if outcome.count == plan.samples.size or outcome.blew_up_at is not None:
                     break
                 if done == plan.block:
                     kernels.absorb(state.students, X, C, k, plan.projected)
@@ -112,14 +116,14 @@ def run(
             if done < plan.block:
                 return replace(outcome, blew_up_at=state.block * plan.block + done)
             state.block += 1
-            report(min(state.block * plan.block, plan.steps[-1]))
+            report(min(state.block * plan.block, plan.samples[-1]))
             if file is not None and time.monotonic() - saved > _SAVE_EVERY:
                 _save(plan, file, state, outcome)
                 saved = time.monotonic()
     except KeyboardInterrupt:
         outcome = replace(outcome, interrupted=True)
     # Where it was interrupted or blew up, the random stream is ahead of the state.
-    if file is not None and outcome.count == plan.steps.size:
+    if file is not None and outcome.count == plan.samples.size:
         _save(plan, file, state, outcome)
     return outcome
 
@@ -137,17 +141,23 @@ def _inner_loop(activation: Activation) -> tuple[Callable[..., tuple[int, int]],
 def _begin(plan: Plan, number: int) -> tuple[_State, Outcome]:
     coordinates = len(plan.students) + len(plan.targets) if plan.projected else plan.d
     draws = Draws(plan.seed, number, plan.block, coordinates, plan.freedom)
-    return _State(draws, plan.students * plan.scale), Outcome.empty(plan)
+    return _State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)
 
 
-def _samples(plan: Plan, state: _State, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Normals and chi variables of the next blocks, and the noisy labels (count, B)."""
+def _samples(plan: Plan, state: _State, count: int) -> tuple[np.ndarray, ...]:
+    """Normals and chi variables of the next blocks, noisy labels (count, B) and size of steps."""
     normals, radii = state.draws.blocks(count)
-    return normals, radii, labels(plan.task, plan.targets, normals, plan.block, plan.projected)
+    here = labels(plan.task, plan.targets, plan.a_star, normals, plan.block, plan.projected)
+    return normals, radii, here, plan.rates_from(state.block, count)
 
 
 def labels(
-    task: Task, targets: np.ndarray, normals: np.ndarray, block: int, projected: bool
+    task: Task,
+    targets: np.ndarray,
+    a_star: np.ndarray,
+    normals: np.ndarray,
+    block: int,
+    projected: bool,
 ) -> np.ndarray:
     """The labels of the samples in a batch of random numbers, as `draws.Draws` gives them.
 
@@ -156,6 +166,7 @@ def labels(
     task : Task
     targets : array, shape (k, D)
         W*/√d; projected, the first k coordinates hold them.
+    a_star : array, shape (k,)
     normals : array, shape (count, size)
     block : int
         B.
@@ -174,7 +185,7 @@ def labels(
     # SciPy's BLAS, as in the kernels: the threads of a second one would spin beside it.
     fields = dgemm(1.0, targets[:, :seen].T, samples.reshape(-1, seen).T, trans_a=True).T
     noise = np.sqrt(task.noise) * normals[:, normals.shape[1] - block :]
-    return task.target_activation.sigma(fields).mean(-1).reshape(noise.shape) + noise
+    return (task.target_activation.sigma(fields) @ a_star / k).reshape(noise.shape) + noise
 
 
 def _overlaps(
@@ -194,28 +205,34 @@ def _overlaps(
     return Q, M
 
 
-def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray) -> Outcome:
-    n = outcome.count
+def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray, a: np.ndarray) -> Outcome:
+    n, c = outcome.count, coefficients(a, plan.a_star)
     with np.errstate(all="ignore"):
         outcome.Q[n] = Q if plan.record == "overlaps" else np.diagonal(Q)
-        outcome.M[n] = M
-        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), len(Q))
+        outcome.M[n], outcome.a[n] = M, a
+        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), c, len(Q))
     if not np.isfinite(outcome.excess_risk[n]):
-        return replace(outcome, blew_up_at=int(plan.steps[n]))
+        return replace(outcome, blew_up_at=int(plan.samples[n]))
     return replace(outcome, count=n + 1)
 
 
 def _record_inside(
-    plan: Plan, outcome: Outcome, state: _State, X: np.ndarray, C: np.ndarray, done: int
+    plan: Plan,
+    outcome: Outcome,
+    state: _State,
+    X: np.ndarray,
+    C: np.ndarray,
+    past: np.ndarray,
+    done: int,
 ) -> Outcome:
-    """Record every time inside the block that was just run, from the first rows of C."""
+    """Record every time inside the block that was just run, from the first rows of C and `past`."""
     start = state.block * plan.block
-    while outcome.count < plan.steps.size and outcome.blew_up_at is None:
-        inside = int(plan.steps[outcome.count]) - start
+    while outcome.count < plan.samples.size and outcome.blew_up_at is None:
+        inside = int(plan.samples[outcome.count]) - start
         if inside >= plan.block or inside > done:
             break
         Q, M = _overlaps(plan, state.students, C[:inside], X[:inside])
-        outcome = _record(plan, outcome, Q, M)
+        outcome = _record(plan, outcome, Q, M, past[inside - 1] if plan.second else state.a)
     return outcome
 
 
@@ -236,7 +253,7 @@ def check(plan: Plan, number: int, folder: str) -> None:
 def bytes_needed(plan: Plan, runs: int) -> int:
     """What the checkpoints of so many runs take on the disk, about, while one is replaced."""
     p, k = len(plan.students), len(plan.targets)
-    recorded = plan.steps.size * (p * (p if plan.record == "overlaps" else 1) + p * k + 1)
+    recorded = plan.samples.size * (p * (p if plan.record == "overlaps" else 1) + p * k + p + 1)
     one = 8 * (plan.students.size + recorded) + 10_000
     return one * (runs + 1)
 
@@ -245,6 +262,8 @@ def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
     n = outcome.count
     arrays = {
         "students": state.students,
+        "second_layer": state.a,
+        "a": outcome.a[:n],
         "Q": outcome.Q[:n],
         "M": outcome.M[:n],
         "excess_risk": outcome.excess_risk[:n],
@@ -262,6 +281,8 @@ def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
     state, outcome = _begin(plan, number)
     shapes = {
         "students": plan.students.shape,
+        "second_layer": plan.a.shape,
+        "a": (None, *outcome.a.shape[1:]),
         "Q": (None, *outcome.Q.shape[1:]),
         "M": (None, *outcome.M.shape[1:]),
         "excess_risk": (None,),
@@ -272,8 +293,8 @@ def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
     n = len(saved.arrays["excess_risk"])
     at = saved.block * plan.block
     try:
-        fits = n <= plan.steps.size and saved.block >= 0
-        if not (fits and (n == plan.steps.size or at <= plan.steps[n])):
+        fits = n <= plan.samples.size and saved.block >= 0
+        if not (fits and (n == plan.samples.size or at <= plan.samples[n])):
             raise ValueError("recorded times and blocks that go together")
         state.draws.state = saved.random_state
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -281,6 +302,8 @@ def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
         return _begin(plan, number)
     outcome.Q[:n], outcome.M[:n] = saved.arrays["Q"], saved.arrays["M"]
     outcome.excess_risk[:n] = saved.arrays["excess_risk"]
+    outcome.a[:n] = saved.arrays["a"]
     state.students[:] = saved.arrays["students"]
+    state.a[:] = saved.arrays["second_layer"]
     state.block = saved.block
     return state, replace(outcome, count=n)

@@ -33,6 +33,8 @@ from twolayer.storage import (
 _FORMAT = "twolayer checkpoint 2"
 _DIMENSIONS = {
     "students": ("neuron", "coordinate"),
+    "second_layer": ("neuron",),
+    "a": ("time", "neuron"),
     "Q": ("time", "neuron", "neuron_2"),
     "M": ("time", "neuron", "target"),
     "excess_risk": ("time",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,24 @@ def learning_rate(value: Any) -> float:
     if not 0 < number <= _FASTEST:
         raise InvalidInput("learning_rate", shown(value), allowed)
     return number
+
+
+def schedule(value: Any) -> Callable[[float], float]:
+    """A learning rate, or a function of t that gives one, as a function of t."""
+    if not callable(value):
+        rate = learning_rate(value)
+        return lambda t: rate
+
+    def rate_at(t: float) -> float:
+        try:
+            found = value(t)
+        except Exception as error:  # whatever a function of the user's may raise
+            got = f"{type(error).__name__} at t = {t:g}"
+            raise InvalidInput("learning_rate", got, "a function of t") from error
+        return learning_rate(found)
+
+    rate_at(0.0)
+    return rate_at
 
 
 def seed(value: Any) -> int:

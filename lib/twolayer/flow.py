@@ -5,8 +5,9 @@ In time t = steps · γ/(p d), as γ/(p d) → 0 one-pass SGD follows
     dM/dt = Ψ^M(Ω),   dQ/dt = Ψ^GF(Ω) + (γ/p) Ψ^Var(Ω)
 
 (arXiv:2302.05882, section 2; for erf Saad & Solla 1995).  Expectations are over
-(λ, λ*) ~ N(0, Ω), with the displacement 𝓔 = Σ_m c_m σ(λ_m) + √Δ z.  Builds on
-`activations`, `overlaps` and `task`.
+(λ, λ*) ~ N(0, Ω), with the displacement 𝓔 = Σ_m c_m σ(λ_m) + √Δ z.  A second layer a of the
+students multiplies each σ'(λ_i) by a_i, and is in the c_m.  Builds on `activations`, `overlaps`
+and `task`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, array, choice, instance, non_negative
-from twolayer.overlaps import Overlaps, assemble, symmetric
-from twolayer.task import Task, coefficients
+from twolayer.errors import InvalidInput, array, choice, instance, integer, non_negative
+from twolayer.overlaps import Overlaps, assemble, second_layer, symmetric
+from twolayer.task import Task, coefficients, two_point
 
 Array = np.ndarray
 
@@ -30,7 +31,7 @@ TERMS: dict[str, tuple[bool, bool]] = {
 
 
 def psi_M(task: Task, overlaps: Overlaps) -> Array:
-    """Ψ^M_ir = E[σ'(λ_i) λ*_r 𝓔], the drift of M.
+    """Ψ^M_ir = a_i E[σ'(λ_i) λ*_r 𝓔], the drift of M.
 
     Parameters
     ----------
@@ -48,11 +49,11 @@ def psi_M(task: Task, overlaps: Overlaps) -> Array:
     array([[0.]])
     """
     _check(task, overlaps)
-    return _drifts(task, overlaps.Omega, overlaps.p)[0]
+    return _drifts(task, overlaps.Omega, overlaps.a, overlaps.a_star)[0]
 
 
 def psi_GF(task: Task, overlaps: Overlaps) -> Array:
-    """Ψ^GF_ij = E[(σ'(λ_i) λ_j + σ'(λ_j) λ_i) 𝓔], the drift of Q under gradient flow.
+    """Ψ^GF_ij = E[(a_i σ'(λ_i) λ_j + a_j σ'(λ_j) λ_i) 𝓔], the drift of Q under gradient flow.
 
     Parameters
     ----------
@@ -70,11 +71,11 @@ def psi_GF(task: Task, overlaps: Overlaps) -> Array:
     array([[-6.]])
     """
     _check(task, overlaps)
-    return _drifts(task, overlaps.Omega, overlaps.p)[1]
+    return _drifts(task, overlaps.Omega, overlaps.a, overlaps.a_star)[1]
 
 
 def psi_noise(task: Task, overlaps: Overlaps) -> Array:
-    """Ψ^noise_ij = Δ E[σ'(λ_i) σ'(λ_j)], the label-noise part of Ψ^Var.
+    """Ψ^noise_ij = Δ a_i a_j E[σ'(λ_i) σ'(λ_j)], the label-noise part of Ψ^Var.
 
     Parameters
     ----------
@@ -92,11 +93,11 @@ def psi_noise(task: Task, overlaps: Overlaps) -> Array:
     array([[0.4]])
     """
     _check(task, overlaps)
-    return task.noise * task.forms.gain(overlaps.Q)
+    return task.noise * np.outer(overlaps.a, overlaps.a) * task.forms.gain(overlaps.Q)
 
 
 def psi_Var(task: Task, overlaps: Overlaps) -> Array:
-    """Ψ^Var_ij = E[σ'(λ_i) σ'(λ_j) 𝓔²], label noise included.
+    """Ψ^Var_ij = a_i a_j E[σ'(λ_i) σ'(λ_j) 𝓔²], label noise included.
 
     Parameters
     ----------
@@ -115,14 +116,50 @@ def psi_Var(task: Task, overlaps: Overlaps) -> Array:
     array([[36.]])
     """
     _check(task, overlaps)
-    p, k = overlaps.p, overlaps.k
-    noise_free = task.forms.variance(overlaps.Omega, coefficients(p, k), p)
-    return noise_free + psi_noise(task, overlaps)
+    c = coefficients(overlaps.a, overlaps.a_star)
+    noise_free = task.forms.variance(overlaps.Omega, c, overlaps.p)
+    return np.outer(overlaps.a, overlaps.a) * noise_free + psi_noise(task, overlaps)
+
+
+def psi_a(task: Task, overlaps: Overlaps) -> Array:
+    """Ψ^a_i = E[σ(λ_i) 𝓔], the force on the second layer of the students.
+
+    Trained at the learning rate η, a_i ← a_i + η/(p d) σ(λ_i) 𝓔, it follows da/dt = (η/γ) Ψ^a.
+
+    Parameters
+    ----------
+    task : Task
+    overlaps : Overlaps
+
+    Returns
+    -------
+    array, shape (p,)
+        Costs O((p + k)²).
+
+    Examples
+    --------
+    >>> psi_a(Task("square"), Overlaps([[1.0]], [[0.0]], [[1.0]]))
+    array([-2.])
+    """
+    _check(task, overlaps)
+    return second_layer_force(task, overlaps.Omega, overlaps.a, overlaps.a_star)
+
+
+def second_layer_force(task: Task, Omega: Array, a: Array, a_star: Array) -> Array:
+    """`psi_a` from Ω, unchecked."""
+    p = len(a)
+    return two_point(task, Omega, p)[:p] @ coefficients(a, a_star)
 
 
 def right_hand_side(
-    task: Task, P: Array, learning_rate: float, terms: str
-) -> Callable[[Array, Array], tuple[Array, Array]]:
+    task: Task,
+    P: Array,
+    learning_rate: float,
+    terms: str,
+    *,
+    a_star: Array | None = None,
+    batch: int = 1,
+) -> Callable[..., tuple[Array, Array]]:
     """The function (Q, M) → (dQ/dt, dM/dt), for one state or, with leading axes, many.
 
     Parameters
@@ -134,12 +171,17 @@ def right_hand_side(
         γ; without effect if `terms` is "gradient-flow".
     terms : str
         "gradient-flow", "gradient-flow+noise" (GF-ODE-NOISE, appendix A) or "full".
+    a_star : array, shape (k,), optional
+        Second layer of the targets; ones by default.
+    batch : int
+        Samples a step averages over; they divide Ψ^Var.
 
     Returns
     -------
     callable
-        It trusts its arguments: no validation, so that an integrator may probe
-        states slightly outside the range of overlaps.
+        Called with (Q, M), or (Q, M, a) with the second layer of the students.  It trusts its
+        arguments: no validation, so that an integrator may probe states slightly outside the
+        range of overlaps.
 
     Raises
     ------
@@ -163,16 +205,21 @@ def right_hand_side(
         raise InvalidInput("terms", repr(terms), allowed)
     P = symmetric("P", array("P", P, (None, None)))
     learning_rate = non_negative("learning_rate", learning_rate)
-    forms, noise, k = task.forms, task.noise, len(P)
+    forms, noise = task.forms, task.noise
+    targets = second_layer("a_star", a_star, len(P))
+    rate = learning_rate / integer("batch", batch, 1)
 
-    def rhs(Q: Array, M: Array) -> tuple[Array, Array]:
+    def rhs(Q: Array, M: Array, a: Array | None = None) -> tuple[Array, Array]:
         p = M.shape[-2]
+        students = np.ones(p) if a is None else a
         Omega = assemble(Q, M, P)
-        dM, dQ = _drifts(task, Omega, p)
+        dM, dQ = _drifts(task, Omega, students, targets)
+        if label_noise:
+            scale = (rate / p) * students[:, None] * students
         if noise_free:
-            dQ += (learning_rate / p) * forms.variance(Omega, coefficients(p, k), p)
+            dQ += scale * forms.variance(Omega, coefficients(students, targets), p)
         if label_noise and noise:
-            dQ += (learning_rate / p * noise) * forms.gain(Q)
+            dQ += (scale * noise) * forms.gain(Q)
         return dQ, dM
 
     return rhs
@@ -183,7 +230,9 @@ def _check(task: Task, overlaps: Overlaps) -> None:
     instance("overlaps", overlaps, Overlaps)
 
 
-def _drifts(task: Task, Omega: Array, p: int) -> tuple[Array, Array]:
-    drift = task.forms.drift(Omega, coefficients(p, Omega.shape[-1] - p), p)
+def _drifts(task: Task, Omega: Array, a: Array, a_star: Array) -> tuple[Array, Array]:
+    p = len(a)
+    drift = task.forms.drift(Omega, coefficients(a, a_star), p)
+    drift *= a[:, None]
     own = drift[..., :p]
     return drift[..., p:], own + own.swapaxes(-1, -2)

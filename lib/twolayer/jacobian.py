@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from twolayer.flow import TERMS
-from twolayer.overlaps import assemble
+from twolayer.overlaps import assemble, second_layer
 from twolayer.slopes import gain_along
 from twolayer.task import Task, coefficients
 
@@ -23,7 +23,12 @@ _IN_FLIGHT = 200_000
 
 
 def jacobian(
-    task: Task, P: Array, learning_rate: float, terms: str
+    task: Task,
+    P: Array,
+    learning_rate: float,
+    terms: str,
+    a: Array | None = None,
+    a_star: Array | None = None,
 ) -> Callable[[Array, Array], Array]:
     """The function (Q, M) → derivatives of (dQ/dt, dM/dt) in (Q, M).
 
@@ -34,6 +39,8 @@ def jacobian(
     learning_rate : float
     terms : str
         As for `flow.right_hand_side`.
+    a, a_star : array, shape (p,) and (k,), optional
+        Second layers, which do not move; ones by default.
 
     Returns
     -------
@@ -52,35 +59,37 @@ def jacobian(
     """
     noise_free, label_noise = TERMS[terms]
     activation, k = task.activation, len(P)
+    targets = second_layer("a_star", a_star, k)
 
     def of(Q: Array, M: Array) -> Array:
         p = len(Q)
-        c = coefficients(p, k)
+        students = second_layer("a", a, p)
+        c = coefficients(students, targets)
         Omega = assemble(Q, M, P)
         i, j = np.triu_indices(p)
         pairs, n = len(i), p + k
         rows = np.concatenate((i, np.repeat(np.arange(p), k)))
         columns = np.concatenate((j, np.tile(np.arange(p, n), p)))
-        N, rate = len(rows), learning_rate / p
+        N, scale = len(rows), learning_rate / p * students[i] * students[j]
         out = np.empty((N, N))
         drift = activation.drift_slopes(Omega, c, p)
         gain = activation.gain_slopes(Q) if label_noise and task.noise else None
         size = max(1, _IN_FLIGHT // n**2)
         for start in range(0, N, size):
             some = slice(start, min(start + size, N))
-            moved = drift.along(Omega, rows[some], columns[some])
+            moved = students[:, None] * drift.along(Omega, rows[some], columns[some])
             dQ = moved[:, i, j] + moved[:, j, i]
             if gain is not None:
                 change = gain_along(*gain, rows[some], columns[some])
-                dQ += rate * task.noise * change[:, i, j]
+                dQ += scale * task.noise * change[:, i, j]
             out[:pairs, some] = dQ.T
             out[pairs:, some] = moved[..., p:].reshape(len(moved), -1).T
         if noise_free:
-            twice = np.where(rows == columns, rate, 2 * rate)  # Ω_ab and Ω_ba are one unknown
+            twice = np.where(rows == columns, 1.0, 2.0)  # Ω_ab and Ω_ba are one unknown
             for start in range(0, pairs, size):
                 some = slice(start, min(start + size, pairs))
                 gradient = activation.variance_gradient(Omega, c, i[some], j[some])
-                out[some] += twice * gradient[:, rows, columns]
+                out[some] += scale[some, None] * twice * gradient[:, rows, columns]
         return out
 
     return of

@@ -8,13 +8,23 @@ late phase is stiff, so the default method is LSODA.  Builds on `flow`, `steppin
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, choice, flag, positive, shown, times
-from twolayer.errors import learning_rate as check_learning_rate
-from twolayer.flow import TERMS, right_hand_side
+from twolayer.errors import (
+    InvalidInput,
+    choice,
+    flag,
+    integer,
+    non_negative,
+    positive,
+    schedule,
+    shown,
+    times,
+)
+from twolayer.flow import TERMS, right_hand_side, second_layer_force
 from twolayer.jacobian import jacobian
 from twolayer.overlaps import Overlaps, assemble
 from twolayer.stepping import METHODS, differences, integrate
@@ -28,8 +38,10 @@ def solve(
     overlaps: Overlaps,
     *,
     t_eval: ArrayLike,
-    learning_rate: float | None = None,
+    learning_rate: float | Callable[[float], float] | None = None,
     terms: str = "full",
+    second_layer_rate: float = 0.0,
+    batch: int = 1,
     rtol: float = 1e-10,
     atol: float = 1e-13,
     method: str = "LSODA",
@@ -46,13 +58,19 @@ def solve(
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ SGD steps; results are at
         exactly these.
-    learning_rate : float
-        γ > 0.  It may be left out if `terms` is "gradient-flow", which it does not
-        change in this unit of time.
+    learning_rate : float or callable
+        γ > 0, or a schedule: γ as a function of t, which moves with the running rate,
+        dt = γ(t)/(p d) a step.  It may be left out if `terms` is "gradient-flow", which it does
+        not change in this unit of time.
     terms : str
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
         - "full": dQ/dt = Ψ^GF + (γ/p) Ψ^Var.
+    second_layer_rate : float
+        η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
+        da/dt = (η/γ) Ψ^a; it does not move by default.
+    batch : int
+        Samples that a step averages over, independent of d: they divide Ψ^Var.
     rtol, atol : float
         Tolerances on every overlap and step.  At the defaults an excess risk of 1e-8
         has three right digits; the excess risk is a difference of overlaps, so
@@ -84,7 +102,8 @@ def solve(
     A right-hand side costs O(p (p + k)²) for gradient flow, and for erf and "full"
     O(p² (p + k)²).  An implicit method renews its analytic Jacobian now and then
     (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
-    gigabyte with its factors.
+    gigabyte with its factors.  With a trained second layer the Jacobian is made by differences,
+    without Ψ^Var.
 
     References
     ----------
@@ -104,10 +123,15 @@ def solve(
     choice("terms", terms, TERMS)
     choice("method", method, METHODS)
     rtol, atol = positive("rtol", rtol), positive("atol", atol)
+    eta = non_negative("second_layer_rate", second_layer_rate)
+    batch = integer("batch", batch, 1)
     if learning_rate is not None:
-        learning_rate = check_learning_rate(learning_rate)
-    elif terms != "gradient-flow":
-        raise InvalidInput("learning_rate", "None", f"given when terms is {terms!r}")
+        gamma = schedule(learning_rate)
+    elif terms != "gradient-flow" or eta:
+        why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
+        raise InvalidInput("learning_rate", "None", f"given when {why}")
+    else:
+        gamma = schedule(1.0)
     progress = flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2
@@ -115,30 +139,27 @@ def solve(
         if stop_at_risk <= floor:
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 
-    state = _State(overlaps)
-    rhs = right_hand_side(task, overlaps.P, learning_rate or 0.0, terms)
-
-    def derivative(_: float, y: np.ndarray) -> np.ndarray:
-        return state.pack(*rhs(*state.unpack(y)))
-
-    slopes = _slopes(task, overlaps.P, learning_rate or 0.0, terms, state)
+    flow = _Flow(task, overlaps, terms, gamma, callable(learning_rate), eta, batch)
+    flow.derivative(0.0, flow.start)  # what cannot be used is found before any work
 
     def excess_risk(y: np.ndarray) -> float:
-        return excess_risk_of(task, assemble(*state.unpack(y), overlaps.P), state.p)
+        Q, M, a = flow.unpack(y)
+        c = coefficients(a, overlaps.a_star)
+        return excess_risk_of(task, assemble(Q, M, overlaps.P), c, len(a))
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     path = integrate(
-        derivative,
-        state.pack(overlaps.Q, overlaps.M),
+        flow.derivative,
+        flow.start,
         t_eval,
         method=method,
         rtol=rtol,
         atol=atol,
-        jacobian=slopes,
+        jacobian=flow.jacobian,
         stop=lambda y: excess_risk(y) <= enough,
         progress=progress,
     )
-    Q, M = state.unpack(path.y)
+    Q, M, a = flow.unpack(path.y)
     trajectory = Trajectory(
         t=path.t,
         Q=Q,
@@ -146,9 +167,13 @@ def solve(
         P=overlaps.P,
         excess_risk=np.array([excess_risk(y) for y in path.y]),
         task=task,
+        a=a,
+        a_star=overlaps.a_star,
         parameters={
-            "learning_rate": learning_rate,
+            "learning_rate": named(learning_rate),
             "terms": terms,
+            "second_layer_rate": eta,
+            "batch": batch,
             "method": method,
             "rtol": rtol,
             "atol": atol,
@@ -158,7 +183,7 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **_accuracy(task, Q, M, overlaps.P),
+            **_accuracy(task, Q, M, overlaps.P, coefficients(overlaps.a, overlaps.a_star)),
         ),
     )
     if path.failure:
@@ -167,31 +192,21 @@ def solve(
     return trajectory
 
 
-def _accuracy(task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> dict[str, float]:
+def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
+    """A learning rate as it is kept in a file: a schedule by the name of the function."""
+    if callable(learning_rate):
+        return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
+    return None if learning_rate is None else float(learning_rate)
+
+
+def _accuracy(
+    task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray, c: np.ndarray
+) -> dict[str, float]:
     """The error of the quadrature, the larger of first and last state, if there is one."""
     if task.closed:
         return {}
-    c, p = coefficients(len(Q[0]), len(P)), len(Q[0])
-    errors = [task.forms.error(assemble(Q[n], M[n], P), c, p) for n in (0, -1)]
+    errors = [task.forms.error(assemble(Q[n], M[n], P), c, len(Q[n])) for n in (0, -1)]
     return {"quadrature_error": max(errors)}
-
-
-def _slopes(
-    task: Task, P: np.ndarray, learning_rate: float, terms: str, state: _State
-) -> Callable[[float, np.ndarray], np.ndarray]:
-    """The Jacobian; by differences and without Ψ^Var where there are no closed forms.
-
-    Newton's iteration wants no more: Ψ^Var, the costliest by far, hardly changes its way.
-    """
-    if task.closed:
-        exact = jacobian(task, P, learning_rate, terms)
-        return lambda _, y: exact(*state.unpack(y))
-    rhs = right_hand_side(task, P, 0.0, "gradient-flow")
-
-    def gradient_flow(_: float, y: np.ndarray) -> np.ndarray:
-        return state.pack(*rhs(*state.unpack(y)))
-
-    return lambda t, y: differences(gradient_flow, t, y, scale=1.0)
 
 
 def _check_types(task: Task, overlaps: Overlaps) -> None:
@@ -220,3 +235,71 @@ class _State:
         Q = np.empty((*y.shape[:-1], self.p, self.p))
         Q[..., i, j] = Q[..., j, i] = y[..., : self.size]
         return Q, y[..., self.size :].reshape(*y.shape[:-1], self.p, self.k)
+
+
+class _Flow(_State):
+    """The unknowns of one problem, (Q, M) or with a trained second layer (Q, M, a), and their flow.
+
+    The Jacobian is by differences and without Ψ^Var where there are no closed forms, or a is
+    trained.  Newton's iteration wants no more: Ψ^Var, the costliest by far, hardly changes its way.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        overlaps: Overlaps,
+        terms: str,
+        gamma: Callable[[float], float],
+        scheduled: bool,
+        eta: float,
+        batch: int,
+    ) -> None:
+        super().__init__(overlaps)
+        self.task, self.overlaps, self.gamma, self.eta = task, overlaps, gamma, eta
+        first, fixed = gamma(0.0), {"a_star": overlaps.a_star, "batch": batch}
+
+        def of(rate: float) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+            return right_hand_side(task, overlaps.P, rate, terms, **fixed)
+
+        held = of(first)
+        self.rhs_at = (lambda t: of(gamma(t))) if scheduled else (lambda t: held)
+        self.descent = right_hand_side(task, overlaps.P, 0.0, "gradient-flow", **fixed)
+
+        def exact(rate: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+            layers = overlaps.a, overlaps.a_star
+            return jacobian(task, overlaps.P, rate / batch, terms, *layers)
+
+        self.exact_at = lambda t: exact(gamma(t))
+        y = super().pack(overlaps.Q, overlaps.M)
+        self.start = np.concatenate((y, overlaps.a)) if eta else y
+
+    def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        N = self.size + self.p * self.k
+        Q, M = super().unpack(y[..., :N])
+        return Q, M, y[..., N:] if self.eta else self.overlaps.a
+
+    def derivative(self, t: float, y: np.ndarray) -> np.ndarray:
+        return self._along(self.rhs_at(t), t, y)
+
+    def _along(
+        self, rhs: Callable[..., tuple[np.ndarray, np.ndarray]], t: float, y: np.ndarray
+    ) -> np.ndarray:
+        Q, M, a = self.unpack(y)
+        out = self.pack(*rhs(Q, M, a))
+        if not self.eta:
+            return out
+        Omega = assemble(Q, M, self.overlaps.P)
+        force = second_layer_force(self.task, Omega, a, self.overlaps.a_star)
+        return np.concatenate((out, self.eta / self.gamma(t) * force))
+
+    def jacobian(self, t: float, y: np.ndarray) -> np.ndarray:
+        if self.task.closed and not self.eta:
+            return self.exact_at(t)(*self.unpack(y)[:2])
+        if not self.eta:
+            return differences(partial(self._along, self.descent), t, y, scale=1.0)
+
+        def each(t: float, states: np.ndarray) -> np.ndarray:
+            rows = [self._along(self.descent, t, y) for y in states.reshape(-1, states.shape[-1])]
+            return np.reshape(rows, states.shape)
+
+        return differences(each, t, y, scale=1.0)

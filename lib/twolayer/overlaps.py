@@ -31,6 +31,10 @@ class Overlaps:
     Q : array_like, shape (p, p)
     M : array_like, shape (p, k)
     P : array_like, shape (k, k)
+    a : array_like, shape (p,), optional
+        Second layer of the students; ones by default, as in the paper.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets; likewise.
 
     Raises
     ------
@@ -56,13 +60,24 @@ class Overlaps:
     Q: np.ndarray
     M: np.ndarray
     P: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
 
-    def __init__(self, Q: ArrayLike, M: ArrayLike, P: ArrayLike) -> None:
+    def __init__(
+        self,
+        Q: ArrayLike,
+        M: ArrayLike,
+        P: ArrayLike,
+        a: ArrayLike | None = None,
+        a_star: ArrayLike | None = None,
+    ) -> None:
         m = array("M", M, (None, None))
         p, k = m.shape
         object.__setattr__(self, "M", m)
         object.__setattr__(self, "Q", symmetric("Q", array("Q", Q, (p, p))))
         object.__setattr__(self, "P", symmetric("P", array("P", P, (k, k))))
+        object.__setattr__(self, "a", second_layer("a", a, p))
+        object.__setattr__(self, "a_star", second_layer("a_star", a_star, k))
         eigenvalues = np.linalg.eigvalsh(self.Omega)
         if eigenvalues[0] < -TOLERANCE * max(eigenvalues[-1], 0.0):
             raise InvalidInput(
@@ -150,7 +165,7 @@ class Overlaps:
         frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
         vectors = np.sqrt(d) * rows @ frame.T
-        return Weights(vectors[: self.p], vectors[self.p :])
+        return Weights(vectors[: self.p], vectors[self.p :], self.a, self.a_star)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +176,10 @@ class Weights:
     ----------
     W : array_like, shape (p, d)
     W_star : array_like, shape (k, d)
+    a : array_like, shape (p,), optional
+        Second layer of the students; ones by default, as in the paper.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets; likewise.
 
     Raises
     ------
@@ -176,10 +195,20 @@ class Weights:
 
     W: np.ndarray
     W_star: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
 
-    def __init__(self, W: ArrayLike, W_star: ArrayLike) -> None:
+    def __init__(
+        self,
+        W: ArrayLike,
+        W_star: ArrayLike,
+        a: ArrayLike | None = None,
+        a_star: ArrayLike | None = None,
+    ) -> None:
         object.__setattr__(self, "W", array("W", W, (None, None)))
         object.__setattr__(self, "W_star", array("W_star", W_star, (None, self.d)))
+        object.__setattr__(self, "a", second_layer("a", a, self.p))
+        object.__setattr__(self, "a_star", second_layer("a_star", a_star, self.k))
 
     @property
     def p(self) -> int:
@@ -210,7 +239,8 @@ class Weights:
         array([[1.]])
         """
         W, W_star, d = self.W, self.W_star, self.d
-        return Overlaps(W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d)
+        Q, M, P = W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d
+        return Overlaps(Q, M, P, self.a, self.a_star)
 
     @classmethod
     def gaussian(
@@ -308,6 +338,11 @@ def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
     Omega[..., :p, :p], Omega[..., :p, p:] = Q, M
     Omega[..., p:, :p], Omega[..., p:, p:] = M.swapaxes(-1, -2), P
     return Omega
+
+
+def second_layer(argument: str, value: ArrayLike | None, size: int) -> np.ndarray:
+    """A second layer of that size, read-only; ones if None."""
+    return array(argument, np.ones(size) if value is None else value, (size,))
 
 
 def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, fits_in_memory, integer, shown
+from twolayer.errors import InvalidInput, fits_in_memory, integer, schedule, shown
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.storage import versions
 from twolayer.task import Task
@@ -30,6 +31,8 @@ _SOURCES = ("blocks.py", "chain.py", "draws.py", "plan.py")
 _SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "normals", "products"))
 #: Samples in a block of the projected method, of which the cheapest is taken.
 _BLOCKS = (16, 32, 64, 128)
+#: A schedule is evaluated, and kept, for so many blocks at most.
+_MAX_BLOCKS = 10**7
 #: A step count beyond this is not exact in floating point.
 _MAX_STEPS = 2**53
 
@@ -42,15 +45,24 @@ class Plan:
     ----------
     task : Task
     learning_rate : float
+        At the start, if there is a schedule.
     d : int
     targets, students : array, shapes (k, D) and (p, D)
         W*/√d and W/√d in the D coordinates of the method, at the start, the students over
         `scale`: they may be large, and the caller's own are kept.
     scale : float
-    steps : array of int64, shape (T,)
-        The steps to record.
+    a, a_star : array, shapes (p,) and (k,)
+        Second layers, that of the students at the start.
+    second_layer_rate : float
+        η; 0 if the second layer stays.
+    batch : int
+        Samples b of a step.
+    rates : array
+        Of a schedule, γ/(p d b) in each block; otherwise empty.
+    samples : array of int64, shape (T,)
+        The samples, b a step, after which to record.
     block : int
-        Samples per block.
+        Samples per block, a multiple of b.
     projected : bool
     seed : int
     record : str
@@ -65,7 +77,12 @@ class Plan:
     targets: np.ndarray
     students: np.ndarray
     scale: float
-    steps: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
+    second_layer_rate: float
+    batch: int
+    rates: np.ndarray
+    samples: np.ndarray
     block: int
     projected: bool
     seed: int
@@ -74,8 +91,28 @@ class Plan:
 
     @property
     def rate(self) -> float:
-        """The unit of time δt = γ/(p d)."""
-        return self.learning_rate / (len(self.students) * self.d)
+        """γ/(p d b): the time of a sample, and the size of its step."""
+        return self.learning_rate / (len(self.students) * self.d * self.batch)
+
+    @property
+    def second(self) -> float:
+        """η/(p d b)."""
+        return self.second_layer_rate / (len(self.students) * self.d * self.batch)
+
+    def rates_from(self, block: int, count: int) -> np.ndarray:
+        """The size of the steps in the blocks from this one on."""
+        if not self.rates.size:
+            return np.full(count, self.rate)
+        return self.rates[np.minimum(np.arange(block, block + count), self.rates.size - 1)]
+
+    def times(self, samples: np.ndarray) -> np.ndarray:
+        """The time after so many samples."""
+        if not self.rates.size:
+            return samples * self.rate
+        block = np.minimum(samples // self.block, self.rates.size - 1)
+        return _starts(self.rates, self.block)[block] + self.rates[block] * (
+            samples - block * self.block
+        )
 
     @property
     def P(self) -> np.ndarray:
@@ -92,11 +129,13 @@ def make_plan(
     task: Task,
     start: Weights | Overlaps,
     d: int | None,
-    learning_rate: float,
+    learning_rate: float | Callable[[float], float],
     t_eval: np.ndarray,
     seed: int,
     method: str,
     record: str,
+    second_layer_rate: float = 0.0,
+    batch: int = 1,
 ) -> tuple[Plan, str]:
     """Everything that the runs share, and why this method.
 
@@ -117,20 +156,23 @@ def make_plan(
     if d < rank:
         raise InvalidInput("d", str(d), f"at least {rank}, the rank of Ω")
     p, k = start.p, start.k
-    method, block, why = _choose(method, p, k, d)
+    method, block, why = _choose(method, p, k, d, batch)
     projected = method == "projected"
     width = p + k + block if projected else 0
     fits_in_memory("d", d, 2 * (p + k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
 
-    rate = learning_rate / (p * d)
+    gamma, scheduled = schedule(learning_rate), callable(learning_rate)
+    learning_rate = gamma(0.0)
+    rate = learning_rate / (p * d * batch)
     if rate == 0:
         allowed = f"larger: γ/(p d) is not distinguishable from 0 for p = {p}, d = {d}"
         raise InvalidInput("learning_rate", f"{learning_rate:g}", allowed)
     if float(t_eval[-1]) / rate >= _MAX_STEPS:
-        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of γ/(p d) = {rate:.3g}"
+        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
         raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
-    steps = np.rint(t_eval / rate).astype(np.int64)
+    rates = _rates(gamma, t_eval[-1], block, p * d * batch) if scheduled else np.empty(0)
+    samples = batch * _steps(t_eval, rate, rates, block, batch)
     fingerprint = {
         "task": repr(task),
         "activations": _digest(_values(task)),
@@ -143,8 +185,11 @@ def make_plan(
         "method": method,
         "block": block,
         "record": record,
-        "start": _digest(students) + _digest(targets),
-        "steps": _digest(steps),
+        "start": _digest(students) + _digest(targets) + _digest(start.a) + _digest(start.a_star),
+        "second layer rate": second_layer_rate,
+        "batch": batch,
+        "schedule": _digest(rates),
+        "samples": _digest(samples),
         "source": _source(),
         **{f"{name} version": of for name, of in versions().items() if name in _SHAPING},
     }
@@ -155,7 +200,12 @@ def make_plan(
         targets=targets,
         students=students,
         scale=scale,
-        steps=steps,
+        a=start.a,
+        a_star=start.a_star,
+        second_layer_rate=second_layer_rate,
+        batch=batch,
+        rates=rates,
+        samples=samples,
         block=block,
         projected=projected,
         seed=seed,
@@ -163,6 +213,38 @@ def make_plan(
         fingerprint=fingerprint,
     )
     return plan, why
+
+
+def _rates(gamma: Callable[[float], float], last: float, block: int, per_time: int) -> np.ndarray:
+    """γ/(p d b) in every block up to the last time: a schedule is held for a block.
+
+    A block is a short time, B γ/(p d b); how long depends on γ alone, not on what is recorded.
+    """
+    rates, t = [], 0.0
+    while t <= last:
+        rates.append(gamma(t) / per_time)
+        t += block * rates[-1]
+        if len(rates) > _MAX_BLOCKS:
+            allowed = f"at most {t:.3g} for this schedule, the time of {_MAX_BLOCKS:.0e} blocks"
+            raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
+    return np.array(rates)
+
+
+def _starts(rates: np.ndarray, block: int) -> np.ndarray:
+    """The times at which blocks begin."""
+    return np.concatenate(([0.0], np.cumsum(block * rates[:-1])))
+
+
+def _steps(
+    t_eval: np.ndarray, rate: float, rates: np.ndarray, block: int, batch: int
+) -> np.ndarray:
+    """The nearest whole steps of b samples."""
+    if not rates.size:
+        return np.rint(t_eval / (rate * batch)).astype(np.int64)
+    starts = _starts(rates, block)
+    at = np.searchsorted(starts, t_eval, "right") - 1
+    inside = np.rint((t_eval - starts[at]) / (rates[at] * batch)).astype(np.int64)
+    return at * (block // batch) + inside
 
 
 def _coordinates(
@@ -184,12 +266,13 @@ def _coordinates(
     return held[:p].copy(), held[p:].copy(), 1.0
 
 
-def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
+def _choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, str]:
     """Method, samples per block, and the reason; the cheaper method if "auto"."""
     # In low dimension the recursion within a block costs more than fresh fields would.
     block = 16 if p <= 32 or d <= 64 else 32 if p <= 64 else 64 if p <= 256 else 128
+    block = _whole(block, batch)
     room = d - p - k
-    least = 8
+    least = max(8, batch)
     if method == "direct":
         return "direct", block, "as asked"
     if method == "projected":
@@ -199,10 +282,10 @@ def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
                 f"'projected' at d = {d}",
                 f"'direct' for d < p + k + {least} = {p + k + least}",
             )
-        return "projected", _block_projected(p, k, d), "as asked"
+        return "projected", _block_projected(p, k, d, batch), "as asked"
     if room < least:
         return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
-    wide = _block_projected(p, k, d)
+    wide = _block_projected(p, k, d, batch)
     direct, projected = _cost(p, k, d, block), _cost(p, k, d, wide, projected=True)
     why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
     if direct <= projected:
@@ -210,10 +293,16 @@ def _choose(method: str, p: int, k: int, d: int) -> tuple[str, int, str]:
     return "projected", wide, why
 
 
-def _block_projected(p: int, k: int, d: int) -> int:
+def _block_projected(p: int, k: int, d: int, batch: int) -> int:
     """The cheapest number of samples: many share the rotation, few have small products."""
-    room = d - p - k
-    return min((min(B, room) for B in _BLOCKS), key=lambda B: _cost(p, k, d, B, projected=True))
+    room = (d - p - k) // batch * batch
+    sizes = (min(_whole(B, batch), room) for B in _BLOCKS)
+    return min(sizes, key=lambda B: _cost(p, k, d, B, projected=True))
+
+
+def _whole(block: int, batch: int) -> int:
+    """The least multiple of the batch that is no smaller than the block."""
+    return -(-block // batch) * batch
 
 
 def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -25,10 +26,20 @@ from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
 from twolayer.chain import Outcome, bytes_needed, check, run
-from twolayer.errors import InvalidInput, choice, fits_in_memory, flag, integer, shown, times
+from twolayer.errors import (
+    InvalidInput,
+    choice,
+    fits_in_memory,
+    flag,
+    integer,
+    non_negative,
+    schedule,
+    shown,
+    times,
+)
 from twolayer.errors import executor as check_executor
-from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
+from twolayer.ode import named
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.plan import METHODS, RECORDS, Plan, make_plan
 from twolayer.progress import Progress
@@ -36,13 +47,18 @@ from twolayer.storage import provenance
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, Trajectory
 
+#: A batch is a block of its own, with the scalar products of its samples.
+_LARGEST_BATCH = 4096
+
 
 def simulate(
     task: Task,
     start: Weights | Overlaps,
     *,
-    learning_rate: float,
+    learning_rate: float | Callable[[float], float],
     t_eval: ArrayLike,
+    second_layer_rate: float = 0.0,
+    batch: int = 1,
     d: int | None = None,
     runs: int = 1,
     seed: int = 0,
@@ -52,15 +68,21 @@ def simulate(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Trajectory:
-    r"""Run one-pass SGD, w_i ← w_i + (γ/p) σ'(λ_i) 𝓔 x, with a fresh sample x ~ N(0, I_d/d) a step.
+    r"""Run one-pass SGD, w_i ← w_i + (γ/p) a_i σ'(λ_i) 𝓔 x, a fresh sample x ~ N(0, I_d/d) a step.
 
     Parameters
     ----------
     task : Task
     start : Weights or Overlaps
         State at t = 0, the same for all runs.
-    learning_rate : float
-        γ > 0.
+    learning_rate : float or callable
+        γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
+        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
+    second_layer_rate : float
+        η >= 0: a_i ← a_i + η/(p d) σ(λ_i) 𝓔 along with the weights.  With 0 the second layer
+        stays as it is in `start`.
+    batch : int
+        Samples b >= 1 of a step, which is their mean.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
         recorded at the nearest whole step, and the result's `t` is the time of that step.
@@ -72,7 +94,8 @@ def simulate(
         Run r depends on (seed, r) alone, whatever else is run beside it, and on
         nothing that is recorded.
     method : str
-        "direct", "projected" (needs d >= p + k + 8), or "auto", which takes the cheaper one.
+        "direct", "projected" (needs d >= p + k + 8, and d >= p + k + b), or "auto", which takes
+        the cheaper one.
     record : str
         "overlaps" keeps all of Q, "norms" only its diagonal: with thousands of students
         the p² numbers at each time would fill the memory.
@@ -124,12 +147,14 @@ def simulate(
     if not isinstance(task, Task):
         raise InvalidInput("task", shown(task), "a twolayer.Task")
     t_eval = times("t_eval", t_eval)
-    learning_rate = check_learning_rate(learning_rate)
+    schedule(learning_rate)
+    batch = integer("batch", batch, 1, _LARGEST_BATCH)
+    eta = non_negative("second_layer_rate", second_layer_rate)
     runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
     choice("method", method, METHODS)
     choice("record", record, RECORDS)
     check_executor(executor)
-    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record)
+    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     if checkpoint is None:
         outcomes = _outcomes(plan, runs, executor, progress, None)
@@ -138,7 +163,7 @@ def simulate(
             for number in range(runs):
                 check(plan, number, folder)
             outcomes = _outcomes(plan, runs, executor, progress, folder)
-    return _collect(plan, outcomes, method, why, started)
+    return _collect(plan, outcomes, named(learning_rate), method, why, started)
 
 
 def _outcomes(
@@ -149,23 +174,23 @@ def _outcomes(
     side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
     share = max(1, (os.cpu_count() or 1) // runs)
     with (
-        Progress(float(runs * max(plan.steps[-1], 1)), "simulate", progress) as bar,
+        Progress(float(runs * max(plan.samples[-1], 1)), "simulate", progress) as bar,
         threads_for_products(share) if side_by_side else nullcontext(),
     ):
         try:
             if executor is None:
                 for number in range(runs):
-                    before = number * plan.steps[-1]
+                    before = number * plan.samples[-1]
                     outcome = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
                     outcomes.append(outcome)
-                    bar.to(before + plan.steps[-1])
+                    bar.to(before + plan.samples[-1])
                     if outcome.interrupted or outcome.blew_up_at is not None:
                         break
             else:
                 futures = [submit(executor, share, plan, n, folder) for n in range(runs)]
                 try:
                     for done, _ in enumerate(as_completed(futures), 1):
-                        bar.to(done * plan.steps[-1])
+                        bar.to(done * plan.samples[-1])
                     outcomes = [future.result() for future in futures]
                 except BaseException:
                     for future in futures:
@@ -203,7 +228,12 @@ def threads_for_products(count: int) -> AbstractContextManager[object]:
 
 
 def _collect(
-    plan: Plan, outcomes: list[Outcome], method: str, why: str, started: float
+    plan: Plan,
+    outcomes: list[Outcome],
+    learning_rate: float | str | None,
+    method: str,
+    why: str,
+    started: float,
 ) -> Trajectory:
     """The runs as one trajectory; raise `Divergence` or warn of an interruption."""
     blown = [o for o in outcomes if o.blew_up_at is not None]
@@ -215,14 +245,18 @@ def _collect(
             raise KeyboardInterrupt
     count = min(o.count for o in outcomes)
     trajectory = Trajectory(
-        t=plan.steps[:count] * plan.rate,
+        t=plan.times(plan.samples[:count]),
         Q=np.stack([o.Q[:count] for o in outcomes]),
         M=np.stack([o.M[:count] for o in outcomes]),
         P=plan.P,
         excess_risk=np.stack([o.excess_risk[:count] for o in outcomes]),
         task=plan.task,
+        a=np.stack([o.a[:count] for o in outcomes]),
+        a_star=plan.a_star,
         parameters={
-            "learning_rate": plan.learning_rate,
+            "learning_rate": learning_rate,
+            "second_layer_rate": plan.second_layer_rate,
+            "batch": plan.batch,
             "d": plan.d,
             "runs": len(outcomes),
             "seed": plan.seed,
@@ -232,18 +266,20 @@ def _collect(
             method="projected" if plan.projected else "direct",
             why=why,
             block=plan.block,
-            steps=int(plan.steps[-1]),
+            steps=int(plan.samples[-1]) // plan.batch,
             seconds=round(time.perf_counter() - started, 3),
         ),
     )
     if blown:
-        step = min(o.blew_up_at for o in blown if o.blew_up_at is not None)
+        sample = min(o.blew_up_at for o in blown if o.blew_up_at is not None)
+        when = float(plan.times(np.array(sample)))
         raise Divergence(
-            "a run left the range of finite numbers", step, step * plan.rate, trajectory
+            "a run left the range of finite numbers", sample // plan.batch, when, trajectory
         )
     if stopped:
+        asked = plan.samples.size
         warnings.warn(
-            f"interrupted: {len(outcomes)} run(s) with {count} of {plan.steps.size} times returned",
+            f"interrupted: {len(outcomes)} run(s) with {count} of {asked} times returned",
             RuntimeWarning,
             stacklevel=3,
         )

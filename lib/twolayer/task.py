@@ -19,7 +19,7 @@ from twolayer.quadrature import Quadrature
 
 @dataclass(frozen=True)
 class Task:
-    r"""A student f(x) = (1/p) Σ_i σ(w_i·x) and a target y = (1/k) Σ_r σ*(w*_r·x) + √Δ z.
+    r"""A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
 
     Parameters
     ----------
@@ -98,15 +98,15 @@ class Task:
         return f"Task({self.activation.name!r}{'' if same else target}, noise={self.noise:g})"
 
 
-def coefficients(p: int, k: int) -> np.ndarray:
-    """The weight c of every unit in the displacement: −1/p for students, then +1/k for targets.
+def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
+    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets.
 
     Examples
     --------
-    >>> coefficients(2, 1)
+    >>> coefficients(np.ones(2), np.ones(1))
     array([-0.5, -0.5,  1. ])
     """
-    return np.concatenate((np.full(p, -1 / p), np.full(k, 1 / k)))
+    return np.concatenate((-a / len(a), a_star / len(a_star)))
 
 
 def excess_risk(task: Task, overlaps: Overlaps) -> float:
@@ -137,15 +137,20 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     """
     instance("task", task, Task)
     instance("overlaps", overlaps, Overlaps)
-    return excess_risk_of(task, overlaps.Omega, overlaps.p)
+    c = coefficients(overlaps.a, overlaps.a_star)
+    return excess_risk_of(task, overlaps.Omega, c, overlaps.p)
 
 
-def excess_risk_of(task: Task, Omega: np.ndarray, p: int) -> float:
-    """`excess_risk` from Ω, students first, unchecked."""
-    c = coefficients(p, len(Omega) - p)
+def excess_risk_of(task: Task, Omega: np.ndarray, c: np.ndarray, p: int) -> float:
+    """`excess_risk` from Ω, students first, and the coefficients of the units, unchecked."""
+    return float(c @ two_point(task, Omega, p) @ c) / 2
+
+
+def two_point(task: Task, Omega: np.ndarray, p: int) -> np.ndarray:
+    """E[σ_m(λ_m) σ_m'(λ_m')] of all units, σ_m being σ for the p students and σ* for targets."""
     if task.closed:
-        return float(c @ task.activation.two_point(Omega) @ c) / 2
-    return float(c @ task.forms.two_point(Omega, p) @ c) / 2
+        return task.activation.two_point(Omega)
+    return task.forms.two_point(Omega, p)
 
 
 def risk(task: Task, overlaps: Overlaps) -> float:

@@ -41,6 +41,9 @@ class Trajectory:
     M : array, shape ([R,] T, p, k)
     P : array, shape (k, k)
         Overlaps; P does not move.
+    a : array, shape ([R,] T, p)
+    a_star : array, shape (k,)
+        Second layers of students and targets, ones if there is none; a_star does not move.
     excess_risk : array, shape ([R,] T)
         R − Δ/2.
     risk : array, shape ([R,] T)
@@ -71,6 +74,14 @@ class Trajectory:
     task: Task
     parameters: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    a: np.ndarray | None = None
+    a_star: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
+            value = getattr(self, name)
+            value = np.ones(shape[-1]) if value is None else value
+            object.__setattr__(self, name, np.broadcast_to(value, shape))
 
     def __repr__(self) -> str:
         runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
@@ -118,7 +129,7 @@ class Trajectory:
         time = _index("time", time, self.t.size)
         run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
-        return Overlaps(self.Q[where], self.M[where], self.P)
+        return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
     def to_xarray(self) -> xarray.Dataset:
         """The same as a labelled `xarray.Dataset`, with units and parameters in its attributes.
@@ -126,7 +137,7 @@ class Trajectory:
         Returns
         -------
         xarray.Dataset
-            Variables Q, M, P, risk and excess_risk on the dimensions run (of
+            Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of
             `simulate`), time, neuron, neuron_2, target, target_2.
 
         Examples
@@ -150,6 +161,8 @@ class Trajectory:
             ),
             "M": ((*run, "time", "neuron", "target"), self.M, label.format("students", "targets")),
             "P": (("target", "target_2"), self.P, label.format("targets", "targets")),
+            "a": ((*run, "time", "neuron"), self.a, "second layer of the students"),
+            "a_star": (("target",), self.a_star, "second layer of the targets"),
             "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
             "risk": ((*run, "time"), self.risk, "population risk, label noise included"),
         }
@@ -227,7 +240,8 @@ class Trajectory:
         """
         data = read_netcdf(path, _FORMAT)
         try:
-            arrays = {n: data.variables[n].values for n in ("time", "Q", "M", "P", "excess_risk")}
+            names = ("time", "Q", "M", "P", "excess_risk", "a", "a_star")
+            arrays = {n: data.variables[n].values for n in names if n in data.variables}
             finite(arrays)
             out = cls(
                 t=arrays.pop("time"),

@@ -166,9 +166,9 @@ if not COMPILED:
 
 
 @compiled(FAST)
-def total(x: np.ndarray) -> float:
-    """The sum of a one-dimensional array."""
+def scalar_product(x: np.ndarray, y: np.ndarray) -> float:
+    """Σ_i x_i y_i of one-dimensional arrays."""
     out = 0.0
     for i in range(x.size):
-        out += x[i]
+        out += x[i] * y[i]
     return out

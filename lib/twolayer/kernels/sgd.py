@@ -4,8 +4,10 @@ One block of B fresh samples is written as rows of X in the coordinates in which
 are kept, A = W/√d; then, exactly as sample by sample,
 
     λ^ν = A x^ν + Σ_{μ<ν} K_νμ c^μ,   K = X Xᵀ,
-    c^μ_i = γ/(p d) σ'(λ^μ_i) 𝓔^μ,
+    c^μ_i = γ/(p d) a_i σ'(λ^μ_i) 𝓔^μ,
     A ← A + Cᵀ X  at the end of the block.
+
+In mini-batches the sum goes over the samples of the batches before, and γ is divided by their size.
 
 Nothing here depends on which times are recorded.  `tests/reference.py` does the same sample by
 sample.
@@ -18,7 +20,7 @@ from math import copysign, isfinite, sqrt
 import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
-from twolayer.kernels.functions import erf_and_slope, total
+from twolayer.kernels.functions import erf_and_slope, scalar_product
 from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
 
 #: Samples between which the recursion is done one by one; those before come as a product.
@@ -104,6 +106,19 @@ def to_lower_triangle(Z: np.ndarray, k: int) -> None:
 
 
 @compiled()
+def train(
+    a: np.ndarray, values: np.ndarray, push: np.ndarray, step: float, ends_batch: bool
+) -> None:
+    """Collect step · σ(λ) in `push`, and move the second layer a by it at the end of a batch."""
+    for i in range(a.size):
+        push[i] += step * values[i]
+    if ends_batch:
+        for i in range(a.size):
+            a[i] += push[i]
+            push[i] = 0.0
+
+
+@compiled()
 def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected: bool) -> None:
     """End a block: add Cᵀ X to the students and, if projected, return to p + k coordinates."""
     add_transposed_product(C, X, students)
@@ -116,44 +131,55 @@ def advance(
     normals: np.ndarray,
     radii: np.ndarray,
     labels: np.ndarray,
+    rates: np.ndarray,
     students: np.ndarray,
+    a: np.ndarray,
     X: np.ndarray,
     C: np.ndarray,
+    past: np.ndarray,
     K: np.ndarray,
     fields: np.ndarray,
     k: int,
-    code: int,
-    rate: float,
+    batch: int,
+    second: float,
     projected: bool,
+    code: int,
     absorb_last: bool,
 ) -> tuple[int, int]:
     """Run through one block for each row of `normals`; the last one, and its number of steps.
 
-    `labels` (blocks, B) are those of the samples; `students` (p, D), W/√d, are moved; X (B, D)
-    and C (B, p) are left as of the last block, which ends with `absorb` only if asked for.
+    `labels` (blocks, B) are those of the samples; `students` (p, D), W/√d, and the second layer
+    `a` are moved; X (B, D), C (B, p) and, if a is trained, `past` (B, p), a after each sample,
+    are left as of the last block, which ends with `absorb` only if asked for.
     K (B, B) and `fields` (B, p) are room to work in: memory that is asked for anew at every
     call costs more than what is done in it.
-    `rate` is γ/(p d), k the number of targets, whose coordinates come first if projected.  A
+    `rates` (blocks,) are γ/(p d b) and `second` is η/(p d b), b being `batch`, of which B is a
+    multiple; k is the number of targets, whose coordinates come first if projected.  A
     run that blows up ends inside a block, with fewer than B steps, none of them absorbed.
     """
     B, p = len(X), len(students)
-    own = np.empty(p)
+    own, push = np.empty(p), np.zeros(p)
+    near = batch * max(1, _NEAR // batch)
     for block in range(len(normals)):
         place(normals[block], radii[block], X, projected)
         scalar_products(X, X, K)
         scalar_products(X, students, fields)
-        for start in range(0, B, _NEAR):
-            stop = min(start + _NEAR, B)
+        for start in range(0, B, near):
+            stop = min(start + near, B)
             if start > 0:
                 add_product(K[start:stop, :start], C[:start], fields[start:stop])
             for v in range(start, stop):
-                add_products(K, C, fields[v], start, v)
+                add_products(K, C, fields[v], start, v - v % batch)
                 respond(code, fields[v], own, C[v])
-                step = rate * (labels[block, v] - total(own) / p)
+                error = labels[block, v] - scalar_product(a, own) / p
+                step = rates[block] * error
                 if not isfinite(step):
                     return block, v
                 for i in range(p):
-                    C[v, i] *= step
+                    C[v, i] *= step * a[i]
+                if second > 0.0:
+                    train(a, own, push, second * error, (v + 1) % batch == 0)
+                    past[v] = a
         if absorb_last or block < len(normals) - 1:
             absorb(students, X, C, k, projected)
     return len(normals) - 1, B
