@@ -55,7 +55,7 @@ def test_sgd_is_sample_by_sample(name, eta, batch, own):
         tl.activations.get(name).sigma, tl.activations.get(name).derivative
     )
     task = tl.Task(activation if own else name, noise=0.1)
-    times = np.array([0.0, 0.004, 0.03, 0.2])
+    times = np.array([0.0, 0.0041, 0.0307, 0.2013])
 
     def rate(t):
         return 0.06 if t < 0.1 else 0.03

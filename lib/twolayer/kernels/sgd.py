@@ -67,10 +67,10 @@ def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool
 
 
 @compiled(FAST)
-def add_products(K: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, v: int) -> None:
-    """Out += Σ_{first ≤ μ < v} K_vμ c^μ."""
-    for u in range(first, v):
-        product = K[v, u]
+def add_products(row: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, stop: int) -> None:
+    """Out += Σ_{first ≤ μ < stop} K_νμ c^μ, given the row K_ν."""
+    for u in range(first, stop):
+        product = row[u]
         for i in range(out.size):
             out[i] += product * C[u, i]
 
@@ -169,7 +169,7 @@ def advance(
             if start > 0:
                 add_product(K[start:stop, :start], C[:start], fields[start:stop])
             for v in range(start, stop):
-                add_products(K, C, fields[v], start, v - v % batch)
+                add_products(K[v], C, fields[v], start, v - v % batch)
                 respond(code, fields[v], own, C[v])
                 error = labels[block, v] - scalar_product(a, own) / p
                 step = rates[block] * error
