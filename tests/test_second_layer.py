@@ -9,8 +9,11 @@ from scipy.stats import norm
 import twolayer as tl
 from twolayer import flow
 from twolayer.draws import Draws
+from twolayer.fields import GridField, SquareField
+from twolayer.hermite import HermiteField
 from twolayer.jacobian import jacobian
 from twolayer.ode import _State
+from twolayer.pairs import PairField
 
 NAMES = ["erf", "square"]
 A, A_STAR = np.array([1.5, -0.7, 0.4]), np.array([0.8, -1.2])
@@ -247,3 +250,64 @@ def test_bad_layers():
         tl.Weights(np.ones((3, 5)), np.ones((2, 5)), a=np.ones(2))
     with pytest.raises(tl.InvalidInput, match=r"^a_star: "):
         tl.Overlaps(np.eye(2), np.zeros((2, 1)), np.eye(1), a_star=[np.nan])
+
+
+def fields(form, L, charge, outside):
+    arguments = (L, charge, outside, "exact")
+    if form == "square":
+        return SquareField(*arguments, A_STAR)
+    if form == "pairs":
+        return PairField(*arguments, 60, A_STAR)
+    if form == "hermite":
+        return HermiteField(*arguments, 60, A_STAR)
+    return GridField(tl.Task(form.split()[1]), *arguments, 60, A_STAR)
+
+
+@pytest.mark.parametrize("form", ["square", "pairs", "hermite", "grid erf", "grid square"])
+@pytest.mark.parametrize("outside", [1, np.inf])
+def test_the_mean_field_averages_the_flow(form, outside):
+    """Over all signs of ξ at d − k = 1, and with orthogonal particles at d = ∞."""
+    task = tl.Task(form.split()[-1].replace("pairs", "erf").replace("hermite", "erf"))
+    rng = np.random.default_rng(4)
+    alpha, q, L = 0.5 * rng.standard_normal((3, 2)), np.array([0.3, 0.5, 0.1]), np.eye(2)
+    signs = [(1, s, t) for s in (1, -1) for t in (1, -1)] if outside == 1 else [None]
+    exact = []
+    for sign in signs:
+        perp = np.diag(q) if sign is None else np.outer(*[np.sqrt(q) * sign] * 2)
+        ov = tl.Overlaps(alpha @ alpha.T + perp, alpha, L, A, A_STAR)
+        inside = (flow.psi_M(task, ov)[:, None] @ alpha[..., None])[:, 0, 0]
+        dq = np.diagonal(flow.psi_GF(task, ov)) - 2 * inside
+        parts = flow.psi_M(task, ov).ravel(), dq, flow.psi_a(task, ov), [tl.excess_risk(task, ov)]
+        exact.append(np.concatenate(parts))
+    field = fields(form, L, A / 3, outside)
+    d_alpha, dq = field.drift(alpha, q)
+    force, risk = field.force(alpha, q), field.excess_risk(alpha, q)
+    found = np.concatenate(((A[:, None] * d_alpha).ravel(), A * dq, force, [risk]))
+    np.testing.assert_allclose(found, np.mean(exact, axis=0), rtol=1e-6, atol=1e-7)
+    other = fields(form, L, np.ones(3), outside)
+    np.testing.assert_allclose(other.drift(alpha, q, A / 3)[0], d_alpha, rtol=1e-12)
+    np.testing.assert_allclose(other.force(alpha, q, A / 3), force, rtol=1e-12)
+    assert other.excess_risk(alpha, q, A / 3) == pytest.approx(risk, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wide_network_with_trained_second_layer_is_a_mean_field(name, tmp_path):
+    """Gradient flow of 40 orthogonal neurons is the mean field at d = ∞, to the tolerance."""
+    rng = np.random.default_rng(0)
+    m, q = 0.4 * rng.standard_normal((40, 2)), rng.uniform(0.2, 0.4, 40)
+    a = 1 + 0.3 * rng.standard_normal(40)
+    ov = tl.Overlaps(m @ m.T + np.diag(q), m, np.eye(2), a, A_STAR)
+    task, times = tl.Task(name), [0.2, 1.0]
+    flow_of = tl.solve(
+        *(task, ov), terms="gradient-flow", learning_rate=1.0, second_layer_rate=2.0, t_eval=times
+    )
+    particles = tl.Particles(m, q, a=a)
+    mf = tl.solve_mean_field(
+        *(task, particles, np.eye(2)), d=np.inf, a_star=A_STAR, second_layer_ratio=2.0, t_eval=times
+    )
+    # Neurons do not stay orthogonal: what they share outside the target span is of order t/p.
+    np.testing.assert_allclose(mf.M, flow_of.M, atol=0.02)
+    np.testing.assert_allclose(mf.a, flow_of.a, atol=0.02)
+    back = tl.MeanFieldTrajectory.load(mf.save(tmp_path / "mf.nc"))
+    assert (back.a == mf.a).all()
+    assert (back.a_star == A_STAR).all()

@@ -210,7 +210,7 @@ def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray, a: np.nd
     with np.errstate(all="ignore"):
         outcome.Q[n] = Q if plan.record == "overlaps" else np.diagonal(Q)
         outcome.M[n], outcome.a[n] = M, a
-        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), c, len(Q))
+        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), len(Q), c)
     if not np.isfinite(outcome.excess_risk[n]):
         return replace(outcome, blew_up_at=int(plan.samples[n]))
     return replace(outcome, count=n + 1)

@@ -11,6 +11,9 @@ between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u �
 everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
 action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
 
+A particle acts on the others by its charge, its weight times its second layer a, and moves
+a times as fast as `drift` says.
+
 Builds on `task`, `rules`, `pairs` and `hermite`.
 """
 
@@ -23,6 +26,7 @@ import numpy as np
 
 from twolayer.errors import InvalidInput
 from twolayer.hermite import HermiteField
+from twolayer.overlaps import second_layer
 from twolayer.pairs import PairField
 from twolayer.rules import fewer, gauss_hermite, radius_and_angle
 from twolayer.task import Task
@@ -43,11 +47,15 @@ _PAIRS_PER_NODE = {True: 4, False: 35}  # at d = ∞, with one term of the serie
 class Field(Protocol):
     """What `solve_mean_field` needs."""
 
-    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
-        """(dα/dt, dq/dt)."""
+    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
+        """(dα/dt, dq/dt) over a; charges other than at the start are given."""
         ...
 
-    def excess_risk(self, alpha: Array, q: Array) -> float:
+    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+        """E[σ(λ) 𝓔], which moves the second layer."""
+        ...
+
+    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
         """E_Ξ[R] − Δ/2."""
         ...
 
@@ -59,6 +67,7 @@ def make_field(
     outside: float,
     self_term: str,
     nodes: int,
+    a_star: Array | None = None,
 ) -> Field:
     """The field of particles with these weights.
 
@@ -68,12 +77,15 @@ def make_field(
     L : array, shape (k, k)
         Targets in the orthonormal basis: P = L Lᵀ.
     weight : array, shape (p,)
+        Charges: weights, times the second layer if there is one.
     outside : int or math.inf
         d − k.
     self_term : str
         One of `SELF_TERMS`.
     nodes : int
         Quadrature nodes a direction.
+    a_star : array, shape (k,), optional
+        Second layer of the targets; ones by default.
 
     Returns
     -------
@@ -83,11 +95,11 @@ def make_field(
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
     closed = task.activation.name if task.closed else None
     if closed == "square":
-        return SquareField(L, weight, outside, self_term)
+        return SquareField(L, weight, outside, self_term, a_star)
     if closed == "erf":
         few = _pairs_are_cheaper(len(weight), len(L), outside, nodes)
-        return (PairField if few else HermiteField)(L, weight, outside, self_term, nodes)
-    return GridField(task, L, weight, outside, self_term, nodes)
+        return (PairField if few else HermiteField)(L, weight, outside, self_term, nodes, a_star)
+    return GridField(task, L, weight, outside, self_term, nodes, a_star)
 
 
 def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
@@ -100,15 +112,23 @@ def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
 class SquareField:
     """σ(x) = x² in closed form (arXiv:2302.05882, section 4), for general P."""
 
-    def __init__(self, L: Array, weight: Array, outside: float, self_term: str) -> None:
-        self.target = L.T @ L / len(L)  # f* = zᵀ target z
+    def __init__(
+        self,
+        L: Array,
+        weight: Array,
+        outside: float,
+        self_term: str,
+        a_star: Array | None = None,
+    ) -> None:
+        mean = second_layer("a_star", a_star, len(L)) / len(L)
+        self.target = (L.T * mean) @ L  # f* = zᵀ target z
         self.weight, self.self_term = weight, self_term
         # E[Ξ_ij²] between different particles
         self.second_moment = 1 / outside if outside else 0.0
 
-    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs O(p k²)."""
-        w, norm = self.weight, (alpha**2).sum(1) + q
+        w, norm = self.weight if charge is None else charge, (alpha**2).sum(1) + q
         error = self.target - (alpha * w[:, None]).T @ alpha
         mean = np.trace(error) - w @ q
         d_alpha = 2 * mean * alpha + 4 * alpha @ error
@@ -120,9 +140,19 @@ class SquareField:
                 dq -= 8 * w * norm * q
         return d_alpha, dq
 
-    def excess_risk(self, alpha: Array, q: Array) -> float:
+    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+        """E[σ(λ) 𝓔]."""
+        w, inside = self.weight if charge is None else charge, (alpha**2).sum(1)
+        error = self.target - (alpha * w[:, None]).T @ alpha
+        out = (inside + q) * (np.trace(error) - w @ q)
+        out += 2 * ((alpha @ error) * alpha).sum(1) - 2 * self.second_moment * q * (w @ q)
+        if self.self_term != "none":
+            out -= 2 * w * (2 * inside * q + (1 - self.second_moment) * q**2)
+        return out
+
+    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
         """E_Ξ[R] − Δ/2."""
-        w = self.weight
+        w = self.weight if charge is None else charge
         error = self.target - (alpha * w[:, None]).T @ alpha
         mean = np.trace(error) - w @ q
         spread = (error**2).sum() + self.second_moment * (w @ q) ** 2
@@ -143,6 +173,7 @@ class GridField:
         outside: float,
         self_term: str,
         nodes: int,
+        a_star: Array | None = None,
     ) -> None:
         k, p = len(L), len(weight)
         size = p * nodes**k * (nodes if 0 < outside < math.inf else 1)
@@ -157,7 +188,9 @@ class GridField:
         self.radius = axes[-1].ravel()
         weights = np.meshgrid(*[wx] * k, w_radius, indexing="ij")
         self.w_grid = np.prod(np.stack(weights, -1).reshape(-1, k + 1), axis=1)
-        self.target = task.target_activation.sigma(self.z @ L.T).mean(1)
+        self.target = (
+            task.target_activation.sigma(self.z @ L.T) @ second_layer("a_star", a_star, k) / k
+        )
         self.pair = Task(task.activation).forms  # of two students
         self.line, self.w_line = gauss_hermite(2 * nodes + 20)
 
@@ -178,9 +211,9 @@ class GridField:
             out[2, here] = derivative @ (self.w_angle * self.angle) * self.radius
         return out
 
-    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs one pass over grid and angle for every particle."""
-        w, root = self.weight, np.sqrt(q)
+        w, root = self.weight if charge is None else charge, np.sqrt(q)
         S, D, E = self.averages(alpha, q)
         error = self.w_grid * (self.target - w @ S)
         d_alpha = (D * error) @ self.z
@@ -194,15 +227,27 @@ class GridField:
             dq += w * self._uncorrelated(alpha, q) if self.self_term == "independent" else -own * q
         return d_alpha, 2 * dq
 
-    def excess_risk(self, alpha: Array, q: Array) -> float:
+    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+        """E[σ(λ) 𝓔]."""
+        w = self.weight if charge is None else charge
+        S = self.averages(alpha, q, derivatives=False)[0]
+        out = S @ (self.w_grid * (self.target - w @ S))
+        if self.self_term != "none":
+            out -= w * self._own_variance(alpha, q, S)
+        return out
+
+    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
         """E_Ξ[R] − Δ/2."""
-        w = self.weight
+        w = self.weight if charge is None else charge
         S = self.averages(alpha, q, derivatives=False)[0]
         out = self.w_grid @ (self.target - w @ S) ** 2
         if self.self_term != "none":
-            own = self.activation.sigma(self._line(alpha, q)) ** 2 @ self.w_line
-            out += w**2 @ (own - S**2 @ self.w_grid)
+            out += w**2 @ self._own_variance(alpha, q, S)
         return float(out) / 2
+
+    def _own_variance(self, alpha: Array, q: Array, S: Array) -> Array:
+        """E[σ(λ)²] less what an independent copy has in common with the particle."""
+        return self.activation.sigma(self._line(alpha, q)) ** 2 @ self.w_line - S**2 @ self.w_grid
 
     def _line(self, alpha: Array, q: Array) -> Array:
         return np.sqrt((alpha**2).sum(1) + q)[:, None] * self.line

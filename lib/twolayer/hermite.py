@@ -9,7 +9,7 @@ directions g, g'.  Expanded in Hermite polynomials of ξ,
 where a = α·z is the part inside the span and D = d − k.  So the field of all particles is one
 function of z for each n, and d enters through κ_n alone: at d = ∞ only n = 0 is left.  The
 series converges like (q/(1+q))^(2n).  Compiled where numba is installed.  Builds on `erf`,
-`rules` and `threads`.
+`overlaps`, `rules` and `threads`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from twolayer import erf
+from twolayer.overlaps import second_layer
 from twolayer.rules import gauss_hermite
 from twolayer.threads import COMPILED, spread
 
@@ -34,7 +35,15 @@ _SMALL, _MOST = 1e-11, 200
 class HermiteField:
     """σ(x) = erf(x/√2) on a grid in z; `Field` of `twolayer.fields`."""
 
-    def __init__(self, L: Array, weight: Array, outside: float, self_term: str, nodes: int) -> None:
+    def __init__(
+        self,
+        L: Array,
+        weight: Array,
+        outside: float,
+        self_term: str,
+        nodes: int,
+        a_star: Array | None = None,
+    ) -> None:
         self.L, self.weight, self.self_term, self.outside = L, weight, self_term, outside
         k = len(L)
         x, wx = gauss_hermite(nodes)
@@ -43,15 +52,16 @@ class HermiteField:
         # Everything integrated below is even in z: half of the nodes will do.
         half = z[:, 0] >= 0
         self.z, self.w_grid = z[half], (np.where(z[:, 0] > 0, 2, 1) * w_grid)[half]
-        self.target = erf.sigma(self.z @ L.T).mean(1)
+        self.target = erf.sigma(self.z @ L.T) @ second_layer("a_star", a_star, k) / k
         self.copies = self_term != "none"
 
-    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs O(p nodes^k) for every term of the series."""
+        w = self.weight if charge is None else charge
         kappa, counts = self._series(q)
-        own = self.weight if self.copies else np.zeros_like(q)
+        own = w if self.copies else np.zeros_like(q)
         measure = kappa[:, None] * self.w_grid
-        error = measure * self._displacement(alpha, q, kappa, counts)
+        error = measure * self._displacement(alpha, q, w, kappa, counts)
         state = (np.ascontiguousarray(alpha), q, own, self.z, counts, error, measure)
         both = np.concatenate(self._spread("hermite_drift", state, counts))
         d_alpha, dq = both[:, :-1], both[:, -1]
@@ -62,23 +72,44 @@ class HermiteField:
             dq += force * q * (s - 1 if self.self_term == "independent" else -1)
         return d_alpha, 2 * dq
 
-    def excess_risk(self, alpha: Array, q: Array) -> float:
-        """E_Ξ[R] − Δ/2."""
+    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+        """E[σ(λ) 𝓔]."""
+        w = self.weight if charge is None else charge
         kappa, counts = self._series(q)
-        total = kappa @ self._displacement(alpha, q, kappa, counts) ** 2 @ self.w_grid
+        error = kappa[:, None] * self.w_grid * self._displacement(alpha, q, w, kappa, counts)
+        out = np.zeros(len(q))
+        for here, n, S in self._terms(alpha, q, counts):
+            out[here] += S @ error[n]
+        return out - w * self._own_variance(alpha, q, kappa, counts) if self.copies else out
+
+    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+        """E_Ξ[R] − Δ/2."""
+        w = self.weight if charge is None else charge
+        kappa, counts = self._series(q)
+        total = kappa @ self._displacement(alpha, q, w, kappa, counts) ** 2 @ self.w_grid
         if self.copies:
-            s = 1 + (alpha**2).sum(1) + q
-            own = (2 / np.pi) * np.arcsin(1 - 1 / s)
-            for start in range(0, len(q), _STEP):
-                here = slice(start, start + _STEP)
-                for n, (S, *_) in enumerate(modes(alpha[here], q[here], self.z, counts[here])):
-                    own[here] -= kappa[n] * S**2 @ self.w_grid
-            total += self.weight**2 @ own
+            total += w**2 @ self._own_variance(alpha, q, kappa, counts)
         return float(total) / 2
 
-    def _displacement(self, alpha: Array, q: Array, kappa: Array, counts: Array) -> Array:
+    def _own_variance(self, alpha: Array, q: Array, kappa: Array, counts: Array) -> Array:
+        """E[σ(λ)²] less what an independent copy has in common with the particle."""
+        out = (2 / np.pi) * np.arcsin(1 - 1 / (1 + (alpha**2).sum(1) + q))
+        for here, n, S in self._terms(alpha, q, counts):
+            out[here] -= kappa[n] * S**2 @ self.w_grid
+        return out
+
+    def _terms(self, alpha: Array, q: Array, counts: Array) -> Iterator[tuple[slice, int, Array]]:
+        """S_n on the grid, some particles at a time."""
+        for start in range(0, len(q), _STEP):
+            here = slice(start, start + _STEP)
+            for n, (S, *_) in enumerate(modes(alpha[here], q[here], self.z, counts[here])):
+                yield here, n, S
+
+    def _displacement(
+        self, alpha: Array, q: Array, charge: Array, kappa: Array, counts: Array
+    ) -> Array:
         """The target minus the field of all particles: its coefficients on the grid, (n, nodes)."""
-        state = (np.ascontiguousarray(alpha), q, self.weight, self.z, counts, len(kappa))
+        state = (np.ascontiguousarray(alpha), q, charge, self.z, counts, len(kappa))
         out = -sum(self._spread("hermite_field", state, counts))
         out[0] += self.target
         return out

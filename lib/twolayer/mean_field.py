@@ -5,7 +5,8 @@ In coordinates α = L⁻¹ m of the target span (P = L Lᵀ) a particle's pre-ac
 
     dα/dt = E[σ'(λ) z 𝓔],   dq/dt = 2 E[σ'(λ) √q ξ 𝓔],
 
-the displacement 𝓔 being the target minus the weighted sum over all particles.  Builds on
+the displacement 𝓔 being the target minus the weighted sum over all particles.  With a second layer
+a both rates are a times as large and, if it is trained, da/dt = (η/γ) E[σ(λ) 𝓔].  Builds on
 `particles`, `fields` and `stepping`.
 """
 
@@ -22,9 +23,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, choice, flag, integer, positive, shown, times
+from twolayer.errors import (
+    InvalidInput,
+    choice,
+    flag,
+    integer,
+    non_negative,
+    positive,
+    shown,
+    times,
+)
 from twolayer.fields import SELF_TERMS, make_field
-from twolayer.overlaps import TOLERANCE
+from twolayer.overlaps import TOLERANCE, second_layer
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import finite, from_json, provenance, read_netcdf, write_netcdf
@@ -55,6 +65,9 @@ class MeanFieldTrajectory:
         R − Δ/2 and R.
     task : Task
     parameters, provenance : dict
+    a : array, shape (T, p)
+    a_star : array, shape (k,)
+        Second layers of particles and targets.
 
     Examples
     --------
@@ -73,6 +86,14 @@ class MeanFieldTrajectory:
     task: Task
     parameters: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    a: np.ndarray | None = None
+    a_star: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, shape in (("a", self.q.shape), ("a_star", self.M.shape[-1:])):
+            value = getattr(self, name)
+            value = np.ones(shape[-1]) if value is None else value
+            object.__setattr__(self, name, np.broadcast_to(value, shape))
 
     def __repr__(self) -> str:
         p, k = self.M.shape[1:]
@@ -108,6 +129,8 @@ class MeanFieldTrajectory:
             "M": (("time", "particle", "target"), self.M),
             "q": (("time", "particle"), self.q),
             "weight": (("particle",), self.weight),
+            "a": (("time", "particle"), self.a),
+            "a_star": (("target",), self.a_star),
             "P": (("target", "target_2"), self.P),
             "excess_risk": (("time",), self.excess_risk),
             "risk": (("time",), self.risk),
@@ -133,11 +156,13 @@ class MeanFieldTrajectory:
         try:
             names = ("time", "M", "q", "weight", "P", "excess_risk")
             arrays = {name: data.variables[name].values for name in names}
-            finite(arrays)
             T, p, k = arrays["M"].shape
             shapes = ((T,), (T, p, k), (T, p), (p,), (k, k), (T,))
             if tuple(values.shape for values in arrays.values()) != shapes:
                 raise ValueError("with arrays that fit")
+            layers = [name for name in ("a", "a_star") if name in data.variables]
+            arrays |= {name: data.variables[name].values for name in layers}
+            finite(arrays)
             return cls(
                 t=arrays.pop("time"),
                 **arrays,
@@ -156,6 +181,8 @@ def solve_mean_field(
     *,
     d: float,
     t_eval: ArrayLike,
+    a_star: ArrayLike | None = None,
+    second_layer_ratio: float = 0.0,
     self_term: str | None = None,
     nodes: int = 24,
     rtol: float = 1e-8,
@@ -178,6 +205,11 @@ def solve_mean_field(
         orthogonal.  For d = k there is no outside, and all q must be zero.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease; results are at exactly these.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets; ones by default.
+    second_layer_ratio : float
+        η/γ >= 0, the learning rate of the second layer over that of the weights; it does not
+        move by default.
     self_term : str, optional
         How a particle acts on itself:
 
@@ -249,19 +281,28 @@ def solve_mean_field(
     if self_term is None:
         self_term = "exact" if particles.finite else "none"
     choice("self_term", self_term, SELF_TERMS)
-    field = make_field(task, L, particles.weight, d - k, self_term, nodes)
+    a_star = second_layer("a_star", a_star, k)
+    ratio = non_negative("second_layer_ratio", second_layer_ratio)
+    weight = particles.weight
+    field = make_field(task, L, weight * particles.a, d - k, self_term, nodes, a_star)
 
-    def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return y[: p * k].reshape(p, k), np.maximum(y[p * k :], 0.0)
+    def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        a = y[p * (k + 1) :] if ratio else particles.a
+        return y[: p * k].reshape(p, k), np.maximum(y[p * k : p * (k + 1)], 0.0), a
 
     def derivative(_: float, y: np.ndarray) -> np.ndarray:
-        d_alpha, dq = field.drift(*unpack(y))
-        return np.concatenate((d_alpha.ravel(), dq))
+        alpha, q, a = unpack(y)
+        d_alpha, dq = field.drift(alpha, q, weight * a)
+        parts = [(a[:, None] * d_alpha).ravel(), a * dq]
+        if ratio:
+            parts.append(ratio * field.force(alpha, q, weight * a))
+        return np.concatenate(parts)
 
     alpha = np.linalg.solve(L, particles.m.T).T
+    start = [alpha.ravel(), q, particles.a]
     path = integrate(
         derivative,
-        np.concatenate((alpha.ravel(), q)),
+        np.concatenate(start if ratio else start[:2]),
         t_eval,
         method=method,
         rtol=rtol,
@@ -273,14 +314,17 @@ def solve_mean_field(
     n = len(states)
     trajectory = MeanFieldTrajectory(
         t=path.t,
-        M=np.array([a @ L.T for a, _ in states]).reshape(n, p, k),
-        q=np.array([q for _, q in states]).reshape(n, p),
-        weight=particles.weight,
+        M=np.array([alpha @ L.T for alpha, _, _ in states]).reshape(n, p, k),
+        q=np.array([q for _, q, _ in states]).reshape(n, p),
+        weight=weight,
         P=L @ L.T,
-        excess_risk=np.array([field.excess_risk(a, q) for a, q in states]),
+        excess_risk=np.array([field.excess_risk(x, q, weight * a) for x, q, a in states]),
         task=task,
+        a=np.array([a for _, _, a in states]).reshape(n, p),
+        a_star=a_star,
         parameters={
             "d": "inf" if d == math.inf else d,
+            "second_layer_ratio": ratio,
             "self_term": self_term,
             "nodes": nodes,
             "method": method,

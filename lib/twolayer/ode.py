@@ -145,7 +145,7 @@ def solve(
     def excess_risk(y: np.ndarray) -> float:
         Q, M, a = flow.unpack(y)
         c = coefficients(a, overlaps.a_star)
-        return excess_risk_of(task, assemble(Q, M, overlaps.P), c, len(a))
+        return excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c)
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     path = integrate(

@@ -8,13 +8,14 @@ three-point function of erf needs of a pair only
 
 a few square roots, so that for thousands of particles the p² pairs cost less than a
 form that is linear in p (`hermite.HermiteField`).  Compiled where numba is
-installed (`kernels.pairs`).  Builds on `rules` and `threads`.
+installed (`kernels.pairs`).  Builds on `overlaps`, `rules` and `threads`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from twolayer.overlaps import second_layer
 from twolayer.rules import scalar_product
 from twolayer.threads import COMPILED, spread
 
@@ -27,37 +28,59 @@ _CHUNK = 30_000
 class PairField:
     """σ(x) = erf(x/√2) by pairs; `Field` of `twolayer.fields`."""
 
-    def __init__(self, L: Array, weight: Array, outside: float, self_term: str, nodes: int) -> None:
+    def __init__(
+        self,
+        L: Array,
+        weight: Array,
+        outside: float,
+        self_term: str,
+        nodes: int,
+        a_star: Array | None = None,
+    ) -> None:
         self.L, self.weight, self.self_term = L, weight, self_term
+        self.mean = second_layer("a_star", a_star, len(L)) / len(L)
         self.xi, self.w_xi = scalar_product(outside, nodes)
 
-    def drift(self, alpha: Array, q: Array) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
         """(dα/dt, dq/dt) of the three-point function I₃ (Saad & Solla 1995); O(p² nodes)."""
+        w = self.weight if charge is None else charge
         s, root = 1 + (alpha**2).sum(1) + q, np.sqrt(q)
         C = alpha @ self.L.T
-        A = 1 / len(self.L) / np.sqrt(s[:, None] * (1 + (self.L**2).sum(1)) - C**2)
-        sums = self._over_pairs("pair_sums", alpha, root)
+        A = self.mean / np.sqrt(s[:, None] * (1 + (self.L**2).sum(1)) - C**2)
+        sums = self._over_pairs("pair_sums", alpha, root, w)
         inward, outward = sums[:, :-1], -root * sums[:, -1]
         push = A @ self.L - inward
         own = ((A * C).sum(1) - (inward * alpha).sum(1) + outward) / s
         if self.self_term == "independent":
-            outward = outward + self.weight * q / np.sqrt(2 * s - 1)
+            outward = outward + w * q / np.sqrt(2 * s - 1)
         scale = 2 / np.pi
         return scale * (push - own[:, None] * alpha), 2 * scale * (outward - q * own)
 
-    def excess_risk(self, alpha: Array, q: Array) -> float:
-        """E_Ξ[R] − Δ/2, by the arcsine law."""
-        s, root = 1 + (alpha**2).sum(1) + q, np.sqrt(q)
-        t, k = 1 + (self.L**2).sum(1), len(self.L)
-        total = np.arcsin(self.L @ self.L.T / np.sqrt(t[:, None] * t)).sum() / k**2
-        cross = np.arcsin(alpha @ self.L.T / np.sqrt(s[:, None] * t)).sum(1)
-        total -= 2 / k * (self.weight @ cross)
-        return float(total + self._over_pairs("pair_arcsines", alpha, root).sum()) / np.pi
+    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+        """E[σ(λ) 𝓔], by the arcsine law."""
+        w = self.weight if charge is None else charge
+        return (2 / np.pi) * (self._with_target(alpha, q) - self._with_all(alpha, q, w))
 
-    def _over_pairs(self, kernel: str, alpha: Array, root: Array) -> Array:
+    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+        """E_Ξ[R] − Δ/2, by the arcsine law."""
+        w, t = self.weight if charge is None else charge, 1 + (self.L**2).sum(1)
+        total = self.mean @ np.arcsin(self.L @ self.L.T / np.sqrt(t[:, None] * t)) @ self.mean
+        total -= 2 * w @ self._with_target(alpha, q)
+        return float(total + w @ self._with_all(alpha, q, w)) / np.pi
+
+    def _with_target(self, alpha: Array, q: Array) -> Array:
+        """(π/2) E[σ(λ_i) f*]."""
+        s, t = 1 + (alpha**2).sum(1) + q, 1 + (self.L**2).sum(1)
+        return np.arcsin(alpha @ self.L.T / np.sqrt(s[:, None] * t)) @ self.mean
+
+    def _with_all(self, alpha: Array, q: Array, charge: Array) -> Array:
+        """(π/2) E[σ(λ_i) f]."""
+        return self._over_pairs("pair_arcsines", alpha, np.sqrt(q), charge)
+
+    def _over_pairs(self, kernel: str, alpha: Array, root: Array, charge: Array) -> Array:
         p = len(root)
         itself = self.self_term != "none"
-        state = (np.ascontiguousarray(alpha), root, self.weight, self.xi, self.w_xi, itself)
+        state = (np.ascontiguousarray(alpha), root, charge, self.xi, self.w_xi, itself)
         if COMPILED:
             from twolayer.kernels import pairs as kernels
 
@@ -106,7 +129,7 @@ def plain_arcsines(
     start: int,
     stop: int,
 ) -> Array:
-    """w_i Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for start ≤ i < stop; see `plain_sums`."""
+    """Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for start ≤ i < stop; see `plain_sums`."""
     s = 1 + (alpha**2).sum(1) + root**2
     G, R = alpha[start:stop] @ alpha.T, root[start:stop, None] * root
     norm = np.sqrt(s[start:stop, None] * s)
@@ -114,7 +137,7 @@ def plain_arcsines(
     if itself:
         here, there = np.arange(stop - start), np.arange(start, stop)
         mean[here, there] = np.arcsin(1 - 1 / s[start:stop])
-    return weight[start:stop] * (mean @ weight)
+    return mean @ weight
 
 
 #: What the compiled kernels compute, in NumPy.

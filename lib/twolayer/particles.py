@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.errors import InvalidInput, array, fits_in_memory, integer, shown
-from twolayer.overlaps import TOLERANCE, Weights, symmetric
+from twolayer.overlaps import TOLERANCE, Weights, second_layer, symmetric
 from twolayer.rules import gauss_hermite, radius
 
 
@@ -32,6 +32,8 @@ class Particles:
     finite : bool
         True if each particle is a neuron of a finite network, which then acts on
         itself; False for a quadrature of a continuous law.
+    a : array_like, shape (p,), optional
+        Second layer; ones by default, as in the paper.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Particles:
     q: np.ndarray
     weight: np.ndarray
     finite: bool
+    a: np.ndarray
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Particles:
         q: ArrayLike,
         weight: ArrayLike | None = None,
         finite: bool = True,
+        a: ArrayLike | None = None,
     ) -> None:
         m = array("m", m, (None, None))
         p = len(m)
@@ -71,6 +75,7 @@ class Particles:
         object.__setattr__(self, "q", np.maximum(q, 0.0))
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "finite", bool(finite))
+        object.__setattr__(self, "a", second_layer("a", a, p))
 
     @property
     def p(self) -> int:
@@ -105,7 +110,7 @@ class Particles:
         W, W_star, d = weights.W, weights.W_star, weights.d
         M, P = W @ W_star.T / d, W_star @ W_star.T / d
         inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
-        return cls(M, np.einsum("pa,pa->p", W, W) / d - inside)
+        return cls(M, np.einsum("pa,pa->p", W, W) / d - inside, a=weights.a)
 
     @classmethod
     def quadrature(cls, P: ArrayLike, d: int, order: int = 8) -> Particles:

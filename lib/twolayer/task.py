@@ -138,11 +138,13 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     instance("task", task, Task)
     instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
-    return excess_risk_of(task, overlaps.Omega, c, overlaps.p)
+    return excess_risk_of(task, overlaps.Omega, overlaps.p, c)
 
 
-def excess_risk_of(task: Task, Omega: np.ndarray, c: np.ndarray, p: int) -> float:
-    """`excess_risk` from Ω, students first, and the coefficients of the units, unchecked."""
+def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None = None) -> float:
+    """`excess_risk` from Ω, students first, unchecked; c is that of second layers of ones."""
+    if c is None:
+        c = coefficients(np.ones(p), np.ones(len(Omega) - p))
     return float(c @ two_point(task, Omega, p) @ c) / 2
 
 

@@ -115,7 +115,7 @@ def pair_arcsines(
     start: int,
     stop: int,
 ) -> np.ndarray:
-    """w_i Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for the particles i of a range; see `pair_sums`."""
+    """Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for the particles i of a range; see `pair_sums`."""
     p, k = alpha.shape
     r, product, radial = np.empty(p), np.empty(p), np.empty(p)
     for j in range(p):
@@ -142,5 +142,5 @@ def pair_arcsines(
                 total -= w * weight[i] * arcsine(product[i] + x * radial[i])
         if itself:
             total += weight[i] * arcsine(1.0 - r[i] * r[i])
-        out[i - start] = weight[i] * total
+        out[i - start] = total
     return out
