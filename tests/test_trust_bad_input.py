@@ -40,8 +40,14 @@ GOOD = {
         "points": 1024,
     },
     tl.Activation.of: {"sigma": np.tanh, "derivative": None, "kinks": (), "name": None},
-    tl.Overlaps: {"Q": np.eye(2), "M": [[0.5], [0.0]], "P": [[1.0]]},
-    tl.Weights: {"W": np.eye(2), "W_star": [[1.0, 0.0]]},
+    tl.Overlaps: {
+        "Q": np.eye(2),
+        "M": [[0.5], [0.0]],
+        "P": [[1.0]],
+        "a": None,
+        "a_star": None,
+    },
+    tl.Weights: {"W": np.eye(2), "W_star": [[1.0, 0.0]], "a": None, "a_star": None},
     tl.Weights.gaussian: {"p": 2, "k": 1, "d": 5, "seed": 0, "orthonormal_target": True},
     tl.Weights.in_target_span: {"p": 2, "k": 1, "d": 5, "seed": 0},
     OVERLAPS.embed: {"d": 9, "seed": 0},
@@ -53,6 +59,8 @@ GOOD = {
         "t_eval": [0.0, 1.0],
         "learning_rate": 0.1,
         "terms": "full",
+        "second_layer_rate": 0.0,
+        "batch": 1,
         "rtol": 1e-6,
         "atol": 1e-9,
         "method": "LSODA",
@@ -64,6 +72,8 @@ GOOD = {
         "start": WEIGHTS,
         "learning_rate": 0.1,
         "t_eval": [0.0, 1.0],
+        "second_layer_rate": 0.0,
+        "batch": 1,
         "d": None,
         "runs": 1,
         "seed": 0,
@@ -79,6 +89,8 @@ GOOD = {
         "P": OVERLAPS.P,
         "d": 20,
         "t_eval": [0.0, 0.1],
+        "a_star": None,
+        "second_layer_ratio": 0.0,
         "self_term": None,
         "nodes": 6,
         "rtol": 1e-6,
@@ -86,7 +98,7 @@ GOOD = {
         "method": "DOP853",
         "progress": False,
     },
-    tl.Particles: {"m": [[0.5], [0.0]], "q": [0.7, 1.0], "weight": None, "finite": True},
+    tl.Particles: {"m": [[0.5], [0.0]], "q": [0.7, 1.0], "weight": None, "finite": True, "a": None},
     tl.Particles.from_weights: {"weights": WEIGHTS},
     tl.Particles.quadrature: {"P": [[1.0]], "d": 3, "order": 4},
     SOLUTION.overlaps: {"time": 0, "run": 0},
@@ -108,7 +120,15 @@ GOOD = {
     flow.psi_GF: {"task": TASK, "overlaps": OVERLAPS},
     flow.psi_noise: {"task": TASK, "overlaps": OVERLAPS},
     flow.psi_Var: {"task": TASK, "overlaps": OVERLAPS},
-    flow.right_hand_side: {"task": TASK, "P": OVERLAPS.P, "learning_rate": 0.1, "terms": "full"},
+    flow.psi_a: {"task": TASK, "overlaps": OVERLAPS},
+    flow.right_hand_side: {
+        "task": TASK,
+        "P": OVERLAPS.P,
+        "learning_rate": 0.1,
+        "terms": "full",
+        "a_star": None,
+        "batch": 1,
+    },
     paper.printed_values: {"figure": "4"},
     claims.Measurement: {
         "claim": 1,
@@ -146,7 +166,21 @@ def numbers_of(result):
     """Everything numerical that a result holds."""
     if isinstance(result, (float, int, np.ndarray)):
         return [np.asarray(result)]
-    names = ("t", "Q", "M", "P", "W", "W_star", "m", "q", "weight", "excess_risk", "variance")
+    names = (
+        "t",
+        "Q",
+        "M",
+        "P",
+        "W",
+        "W_star",
+        "a",
+        "a_star",
+        "m",
+        "q",
+        "weight",
+        "excess_risk",
+        "variance",
+    )
     return [np.asarray(getattr(result, n)) for n in names if hasattr(result, n)]
 
 

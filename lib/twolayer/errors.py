@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 #: Learning rates beyond this are taken for a mistake.
-_FASTEST = 1e15
+_FASTEST, _FASTEST_LAYER = 1e15, 1e9
 
 
 class InvalidInput(ValueError):
@@ -90,6 +90,14 @@ def learning_rate(value: Any) -> float:
     number = real("learning_rate", value, allowed)
     if not 0 < number <= _FASTEST:
         raise InvalidInput("learning_rate", shown(value), allowed)
+    return number
+
+
+def layer_rate(argument: str, value: Any) -> float:
+    """`value` as a learning rate >= 0 of the second layer; far beyond, nothing else would move."""
+    number = non_negative(argument, value)
+    if number > _FASTEST_LAYER:
+        raise InvalidInput(argument, shown(value), f"at most {_FASTEST_LAYER:.0e}")
     return number
 
 

@@ -28,7 +28,7 @@ from twolayer.errors import (
     choice,
     flag,
     integer,
-    non_negative,
+    layer_rate,
     positive,
     shown,
     times,
@@ -154,15 +154,13 @@ class MeanFieldTrajectory:
         """Read what `save` wrote, bit for bit; `InvalidInput` if the file is something else."""
         data = read_netcdf(path, _FORMAT)
         try:
-            names = ("time", "M", "q", "weight", "P", "excess_risk")
+            names = ("time", "M", "q", "weight", "P", "excess_risk", "a", "a_star")
             arrays = {name: data.variables[name].values for name in names}
+            finite(arrays)
             T, p, k = arrays["M"].shape
-            shapes = ((T,), (T, p, k), (T, p), (p,), (k, k), (T,))
+            shapes = ((T,), (T, p, k), (T, p), (p,), (k, k), (T,), (T, p), (k,))
             if tuple(values.shape for values in arrays.values()) != shapes:
                 raise ValueError("with arrays that fit")
-            layers = [name for name in ("a", "a_star") if name in data.variables]
-            arrays |= {name: data.variables[name].values for name in layers}
-            finite(arrays)
             return cls(
                 t=arrays.pop("time"),
                 **arrays,
@@ -282,7 +280,7 @@ def solve_mean_field(
         self_term = "exact" if particles.finite else "none"
     choice("self_term", self_term, SELF_TERMS)
     a_star = second_layer("a_star", a_star, k)
-    ratio = non_negative("second_layer_ratio", second_layer_ratio)
+    ratio = layer_rate("second_layer_ratio", second_layer_ratio)
     weight = particles.weight
     field = make_field(task, L, weight * particles.a, d - k, self_term, nodes, a_star)
 

@@ -18,7 +18,7 @@ from twolayer.errors import (
     choice,
     flag,
     integer,
-    non_negative,
+    layer_rate,
     positive,
     schedule,
     shown,
@@ -123,7 +123,7 @@ def solve(
     choice("terms", terms, TERMS)
     choice("method", method, METHODS)
     rtol, atol = positive("rtol", rtol), positive("atol", atol)
-    eta = non_negative("second_layer_rate", second_layer_rate)
+    eta = layer_rate("second_layer_rate", second_layer_rate)
     batch = integer("batch", batch, 1)
     if learning_rate is not None:
         gamma = schedule(learning_rate)

@@ -189,7 +189,7 @@ def make_plan(
         "second layer rate": second_layer_rate,
         "batch": batch,
         "schedule": _digest(rates),
-        "samples": _digest(samples),
+        "steps": _digest(samples),
         "source": _source(),
         **{f"{name} version": of for name, of in versions().items() if name in _SHAPING},
     }

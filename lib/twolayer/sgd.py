@@ -32,7 +32,7 @@ from twolayer.errors import (
     fits_in_memory,
     flag,
     integer,
-    non_negative,
+    layer_rate,
     schedule,
     shown,
     times,
@@ -149,7 +149,7 @@ def simulate(
     t_eval = times("t_eval", t_eval)
     schedule(learning_rate)
     batch = integer("batch", batch, 1, _LARGEST_BATCH)
-    eta = non_negative("second_layer_rate", second_layer_rate)
+    eta = layer_rate("second_layer_rate", second_layer_rate)
     runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
     choice("method", method, METHODS)
     choice("record", record, RECORDS)

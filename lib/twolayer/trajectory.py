@@ -241,7 +241,7 @@ class Trajectory:
         data = read_netcdf(path, _FORMAT)
         try:
             names = ("time", "Q", "M", "P", "excess_risk", "a", "a_star")
-            arrays = {n: data.variables[n].values for n in names if n in data.variables}
+            arrays = {n: data.variables[n].values for n in names}
             finite(arrays)
             out = cls(
                 t=arrays.pop("time"),
