@@ -68,6 +68,7 @@ TABLES = {
     "finite-d-plateau": Table(("learning_rate", "noise"), "d", "ratio", ("error",)),
     "phase-diagram": Table(("phase",), "", "fluctuations", ()),
     "rates": Table(("panel",), "x", "error", (), slack=0.4),
+    "second-layer": Table(("second_layer", "steps"), "p", "excess_risk", ()),
     "regimes": Table(("point",), "d", "variance", ()),
 }
 
