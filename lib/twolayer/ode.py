@@ -68,8 +68,9 @@ def solve(
     Returns
     -------
     Trajectory
-        With the solver's statistics in `provenance`.  After Ctrl-C, with a warning, of
-        the times that were reached.
+        With the solver's statistics in `provenance`; where there are no closed forms also
+        `quadrature_error`, of the drift, and with "full" `variance_error`, of Ψ^Var, relative to
+        the largest entries.  After Ctrl-C, with a warning, of the times that were reached.
 
     Raises
     ------
@@ -82,7 +83,8 @@ def solve(
     Notes
     -----
     A right-hand side costs O(p (p + k)²) for gradient flow, and for erf and "full"
-    O(p² (p + k)²).  An implicit method renews its analytic Jacobian now and then
+    O(p² (p + k)²); without closed forms see `quadrature` (a ReLU student and "full": 0.05 s
+    for p = 3, 0.6 s for p = 10).  An implicit method renews its analytic Jacobian now and then
     (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
     gigabyte with its factors.
 
@@ -158,7 +160,7 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **_accuracy(task, Q, M, overlaps.P),
+            **_accuracy(task, Q, M, overlaps.P, terms),
         ),
     )
     if path.failure:
@@ -167,13 +169,20 @@ def solve(
     return trajectory
 
 
-def _accuracy(task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> dict[str, float]:
-    """The error of the quadrature, the larger of first and last state, if there is one."""
+def _accuracy(
+    task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray, terms: str
+) -> dict[str, float]:
+    """The errors of the quadrature, the larger of first and last state, if there is one."""
     if task.closed:
         return {}
-    c, p = coefficients(len(Q[0]), len(P)), len(Q[0])
-    errors = [task.forms.error(assemble(Q[n], M[n], P), c, p) for n in (0, -1)]
-    return {"quadrature_error": max(errors)}
+    c, p, forms = coefficients(len(Q[0]), len(P)), len(Q[0]), task.forms
+    ends = [assemble(Q[n], M[n], P) for n in (0, -1)]
+    found = {"quadrature_error": max(forms.error(Omega, c, p) for Omega in ends)}
+    if TERMS[terms][0]:
+        of_variance = max(float(forms.variance_error(Omega, c, p).max()) for Omega in ends)
+        largest = max(float(forms.variance(Omega, c, p).max()) for Omega in ends)
+        found["variance_error"] = of_variance / max(largest, np.finfo(float).tiny)
+    return found
 
 
 def _slopes(
