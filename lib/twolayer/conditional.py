@@ -8,8 +8,9 @@ Given u = s x and v = t (ρ x + √(1 − ρ²) y), the others are λ_m = a_m + 
 linear in (x, y), their covariance is the same for all (x, y).  With normalised Hermite polynomials
 h_r, Mehler's series turns the inner expectation into one of functions of single units,
 
-    E[𝓔² | u, v] = Σ_r Σ_mm' c_m c_m' corr(g_m, g_m')^r f_mr f_m'r,   f_mr = E[σ(a_m + s_m g) h_r(g)].
+    E[𝓔² | u, v] = Σ_r Σ_mm' c_m c_m' corr(g_m, g_m')^r f_mr f_m'r,
 
+with f_mr = E[σ(a_m + s_m g) h_r(g)], g standard normal.
 At a kink σ is a multiple of max(x − κ, 0), whose f_mr are closed, and a rest without a kink, for
 which Gauss points will do.  So σ' is only ever integrated between its kinks, and the result is
 continuous in Ω.  The series converges slowly only where g_m and g_m' are nearly the same; what it
@@ -19,7 +20,6 @@ term.  So Ψ^Var vanishes at perfect learning, and is never negative.  Builds on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ _FAR = 7.5
 #: Standard deviations below this part of the whole are taken for it, and weights for nothing.
 _LEAST = 1e-7
 _NOTHING = 1e-17
+#: Where a density is taken for zero, for numbers too small are slow to reckon with.
+_NOWHERE = 20.0
 #: On each side of a kink, to see by how much the slope jumps.
 _BESIDE = 1e-9
 
@@ -48,6 +50,12 @@ class _Split:
     activation: Activation
     kinks: Array
     jumps: Array
+
+    @property
+    def straight(self) -> bool:
+        """Whether there is nothing left but a straight line."""
+        bent = np.diff(self.smooth(np.linspace(-9.0, 9.0, 37)), 2)
+        return bool(np.abs(bent).max() < 1e-12)
 
     def smooth(self, x: Array) -> Array:
         """What is left without the kinks."""
@@ -143,64 +151,62 @@ def _square_given(
     groups: _Groups, mean: Array, spread: Array, correlation: Array, c: Array, order: int
 ) -> Array:
     """E[𝓔²] for fields of these means, one column each."""
-    out, power = np.zeros(mean.shape[1]), np.ones_like(correlation)
-    parts = [
-        zip(
-            _smooth_terms(split, mean[units], spread[units, None], order),
-            _kink_terms(split, mean[units], spread[units, None], order),
-            strict=True,
-        )
-        for split, units in groups
-    ]
-    left = np.concatenate(
-        [_kink_square(split, mean[units], spread[units, None]) for split, units in groups]
-    )
-    for both in zip(*parts, strict=True):
-        kinked = np.concatenate([kink for _, kink in both])
-        weighted = c[:, None] * (np.concatenate([smooth for smooth, _ in both]) + kinked)
-        out += (weighted * (power @ weighted)).sum(0)
-        power *= correlation
-        left -= kinked**2
-    weighted = c[:, None] * np.sqrt(np.maximum(left, 0.0))
-    return out + (weighted * (power @ weighted)).sum(0)
+    terms = np.empty((order + 1, *mean.shape))
+    for split, units in groups:
+        here = mean[units], spread[units, None]
+        kinked = _kink_terms(split, *here, order)
+        left = _kink_square(split, *here) - (kinked**2).sum(0)
+        terms[:-1, units] = kinked + _smooth_terms(split, *here, order)
+        terms[-1, units] = np.sqrt(np.maximum(left, 0.0))
+    terms *= c[:, None]
+    powers = correlation ** np.arange(order + 1)[:, None, None]
+    return (terms * (powers @ terms)).sum((0, 1))
+
+
+def _smooth_terms(split: _Split, mean: Array, spread: Array, order: int) -> Array:
+    """E[f(mean + spread g) h_r(g)] for r < order, f the smooth part; 0 from order/2 on."""
+    nodes = 4 if split.straight else order
+    g, w = panels(np.empty(0), nodes)
+    values = split.smooth(mean[..., None] + spread[..., None] * g)
+    out = np.zeros((order, *mean.shape))
+    before, now = np.zeros_like(g), w
+    for r in range(nodes // 2):
+        out[r] = values @ now
+        before, now = now, (g * now - np.sqrt(r) * before) / np.sqrt(r + 1)
+    return out
+
+
+def _kink_terms(split: _Split, mean: Array, spread: Array, order: int) -> Array:
+    """The same for the kinks: E[max(b + s g, 0) h_r(g)] in closed form, summed over them."""
+    out = np.zeros((order, *mean.shape))
+    for kink, jump in zip(split.kinks, split.jumps, strict=True):
+        beta = (mean - kink) / spread
+        below, density = _normal(beta)
+        out[0] += jump * spread * (beta * below + density)
+        out[1] += jump * spread * below
+        before, now = np.zeros_like(beta), jump * spread * density
+        for r in range(2, order):
+            out[r] += now / np.sqrt(r * (r - 1))
+            before, now = now, (-beta * now - np.sqrt(r - 2) * before) / np.sqrt(r - 1)
+    return out
 
 
 def _kink_square(split: _Split, mean: Array, spread: Array) -> Array:
     """E[f(mean + spread g)²] of the kinked part f, (units, columns)."""
-    from scipy.special import ndtr
-
     out = np.zeros_like(mean)
     for a, jump_a in zip(split.kinks, split.jumps, strict=True):
         for b, jump_b in zip(split.kinks, split.jumps, strict=True):
-            beyond, gap = mean - max(a, b), abs(a - b)
-            below = ndtr(beyond / spread)
-            density = np.exp(-((beyond / spread) ** 2) / 2) / np.sqrt(2 * np.pi)
-            first = beyond * below + spread * density
-            second = (beyond**2 + spread**2) * below + beyond * spread * density
+            beyond, gap = (mean - max(a, b)) / spread, abs(a - b)
+            below, density = _normal(beyond)
+            first = spread * (beyond * below + density)
+            second = spread**2 * ((beyond**2 + 1) * below + beyond * density)
             out += jump_a * jump_b * (second + gap * first)
     return out
 
 
-def _smooth_terms(split: _Split, mean: Array, spread: Array, order: int) -> Iterator[Array]:
-    """E[f(mean + spread g) h_r(g)] for r = 0 … order − 1, f the smooth part; 0 from order/2 on."""
-    g, w = panels(np.empty(0), order)
-    values = split.smooth(mean[..., None] + spread[..., None] * g)
-    before, now = np.zeros_like(g), w
-    for r in range(order):
-        yield values @ now if 2 * r < order else np.zeros_like(mean)
-        before, now = now, (g * now - np.sqrt(r) * before) / np.sqrt(r + 1)
-
-
-def _kink_terms(split: _Split, mean: Array, spread: Array, order: int) -> Iterator[Array]:
-    """The same for the kinks: E[max(b + s g, 0) h_r(g)] in closed form, summed over them."""
+def _normal(x: Array) -> tuple[Array, Array]:
+    """Distribution and density of the standard normal law."""
     from scipy.special import ndtr
 
-    sizes = split.jumps * spread[..., None]  # (units, 1, kinks)
-    beta = (mean[..., None] - split.kinks) / spread[..., None]
-    density, below = np.exp(-(beta**2) / 2) / np.sqrt(2 * np.pi), ndtr(beta)
-    yield (sizes * (beta * below + density)).sum(-1)
-    yield (sizes * below).sum(-1)
-    before, now = np.zeros_like(beta), density
-    for r in range(2, order):
-        yield (sizes * now).sum(-1) / np.sqrt(r * (r - 1))
-        before, now = now, (-beta * now - np.sqrt(r - 2) * before) / np.sqrt(r - 1)
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return ndtr(x), np.where(np.abs(x) < _NOWHERE, density, 0.0)

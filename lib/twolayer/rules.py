@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ Array = np.ndarray
 FAR = 12.0
 
 
+@lru_cache(maxsize=16)
 def gauss_hermite(nodes: int) -> tuple[Array, Array]:
     """Nodes and weights for N(0, 1)."""
     x, w = np.polynomial.hermite_e.hermegauss(nodes)
@@ -84,10 +86,10 @@ def panels(breaks: Array, order: int, far: float = FAR) -> tuple[Array, Array]:
     0.2667612421
     """
     if breaks.shape[-1] == 0:
-        x, w = np.polynomial.hermite_e.hermegauss(order)
+        x, w = gauss_hermite(order)
         shape = (*breaks.shape[:-1], order)
-        return np.broadcast_to(x, shape), np.broadcast_to(w / np.sqrt(2 * np.pi), shape)
-    x, w = np.polynomial.legendre.leggauss(order)
+        return np.broadcast_to(x, shape), np.broadcast_to(w, shape)
+    x, w = _gauss_legendre(order)
     ends = np.sort(np.clip(breaks, -far, far), axis=-1)
     last = np.full((*ends.shape[:-1], 1), far)
     ends = np.concatenate((-last, ends, last), axis=-1)
@@ -96,6 +98,11 @@ def panels(breaks: Array, order: int, far: float = FAR) -> tuple[Array, Array]:
     weights = half[..., None] * w * np.exp(-(points**2) / 2) / np.sqrt(2 * np.pi)
     shape = (*ends.shape[:-1], -1)
     return points.reshape(shape), weights.reshape(shape)
+
+
+@lru_cache(maxsize=16)
+def _gauss_legendre(order: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(order)
 
 
 def _gauss(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
