@@ -245,6 +245,20 @@ def test_executors_change_nothing(pool):
     np.testing.assert_array_equal(alone.excess_risk, spread.excess_risk)
 
 
+def test_a_lambda_cannot_be_sent_to_other_processes(monkeypatch):
+    start = tl.Weights.gaussian(p=2, k=1, d=10, seed=0)
+    settings = {"learning_rate": 0.1, "t_eval": [0.1], "runs": 2, "progress": False}
+    own = lambda x: x**3  # noqa: E731
+    for task in (tl.Task(own), tl.Task("erf", own)):
+        with ThreadPoolExecutor(2) as executor:
+            assert tl.simulate(task, start, executor=executor, **settings).risk.shape == (2, 1)
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+            monkeypatch.setattr(executor, "submit", lambda *_: pytest.fail("work began"))
+            with pytest.raises(tl.InvalidInput, match="functions defined in a module") as caught:
+                tl.simulate(task, start, executor=executor, **settings)
+        assert caught.value.argument == "task"
+
+
 def test_times_are_those_of_whole_steps():
     start = tl.Weights.gaussian(p=2, k=1, d=10, seed=0)
     dt = 0.1 / 20

@@ -88,3 +88,29 @@ def test_other_files_are_refused(tmp_path):
 def test_saving_needs_a_folder(trajectory, tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
         trajectory.save(tmp_path / "missing" / "a.nc")
+
+
+def softplus(x):
+    return np.logaddexp(0.0, x)
+
+
+def test_functions_of_ones_own_are_given_to_load(tmp_path, start):
+    """A file keeps the name of a function; the task brings the function back."""
+    own = tl.Task(softplus, "erf", noise=0.02)
+    flow = tl.solve(own, start.overlaps(), terms="gradient-flow", t_eval=[0.0, 1.0])
+    particles, P = tl.Particles.from_weights(start), start.overlaps().P
+    field = tl.solve_mean_field(own, particles, P, d=20, nodes=6, t_eval=[0.0])
+    for kept in (flow, field):
+        path, load = kept.save(tmp_path / "own.nc"), type(kept).load
+        with pytest.raises(tl.InvalidInput, match=r"must be given: .*'softplus'") as caught:
+            load(path)
+        assert caught.value.argument == "path"
+        back = load(path, own)
+        assert back.task is own
+        np.testing.assert_array_equal(back.M, kept.M)
+        for other in (tl.Task(softplus, "erf"), tl.Task(softplus, noise=0.02), tl.Task("erf")):
+            with pytest.raises(tl.InvalidInput, match="the one of the file") as caught:
+                load(path, task=other)
+            assert caught.value.argument == "task"
+        with pytest.raises(tl.InvalidInput, match=r"a twolayer\.Task"):
+            load(path, task="softplus")

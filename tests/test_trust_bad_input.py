@@ -103,8 +103,8 @@ GOOD = {
     tl.Particles.quadrature: {"P": [[1.0]], "d": 3, "order": 4},
     SOLUTION.overlaps: {"time": 0, "run": 0},
     SOLUTION.save: {"path": "result.nc"},
-    tl.Trajectory.load: {"path": "result.nc"},
-    tl.MeanFieldTrajectory.load: {"path": "mean_field.nc"},
+    tl.Trajectory.load: {"path": "result.nc", "task": None},
+    tl.MeanFieldTrajectory.load: {"path": "mean_field.nc", "task": None},
     regimes.scales: {
         "d": 10,
         "p": 2,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, array, choice, instance, integer, non_negative
+from twolayer.errors import array, choice, instance, integer, non_negative
 from twolayer.overlaps import Overlaps, assemble, second_layer, symmetric
 from twolayer.task import Task, coefficients, two_point
 
@@ -186,8 +186,7 @@ def right_hand_side(
     Raises
     ------
     InvalidInput
-        If `terms` is unknown, or "full" for a student with kinks: Ψ^Var by points jumps
-        where a point meets one, and no integrator with error control can follow.
+        If `terms` is unknown.
 
     Examples
     --------
@@ -199,10 +198,6 @@ def right_hand_side(
     """
     instance("task", task, Task)
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
-    if noise_free and task.activation.kinks:
-        others = "'gradient-flow' or 'gradient-flow+noise'"
-        allowed = f"{others} for {task.activation.name}, whose Ψ^Var is only known point by point"
-        raise InvalidInput("terms", repr(terms), allowed)
     P = symmetric("P", array("P", P, (None, None)))
     learning_rate = non_negative("learning_rate", learning_rate)
     forms, noise = task.forms, task.noise

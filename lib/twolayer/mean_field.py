@@ -38,8 +38,8 @@ from twolayer.overlaps import TOLERANCE, second_layer
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import finite, from_json, provenance, read_netcdf, write_netcdf
-from twolayer.task import Task
-from twolayer.trajectory import Divergence, task_from_dict, task_to_dict
+from twolayer.task import Task, check_same_task, check_task, task_from_dict, task_to_dict
+from twolayer.trajectory import Divergence
 
 if TYPE_CHECKING:
     import xarray
@@ -150,8 +150,12 @@ class MeanFieldTrajectory:
         return write_netcdf(self.to_xarray(), path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> MeanFieldTrajectory:
-        """Read what `save` wrote, bit for bit; `InvalidInput` if the file is something else."""
+    def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> MeanFieldTrajectory:
+        """Read what `save` wrote, bit for bit; `InvalidInput` if the file is something else.
+
+        As for `Trajectory.load`, the task must be given if it has functions of one's own.
+        """
+        check_task(task)
         data = read_netcdf(path, _FORMAT)
         try:
             names = ("time", "M", "q", "weight", "P", "excess_risk", "a", "a_star")
@@ -161,15 +165,17 @@ class MeanFieldTrajectory:
             shapes = ((T,), (T, p, k), (T, p), (p,), (k, k), (T,), (T, p), (k,))
             if tuple(values.shape for values in arrays.values()) != shapes:
                 raise ValueError("with arrays that fit")
-            return cls(
+            out = cls(
                 t=arrays.pop("time"),
                 **arrays,
-                task=task_from_dict(from_json(data.attrs["task"])),
+                task=task_from_dict(from_json(data.attrs["task"]), task),
                 parameters=from_json(data.attrs["parameters"]),
                 provenance=from_json(data.attrs["provenance"]),
             )
         except (LookupError, TypeError, ValueError) as error:
             raise InvalidInput("path", str(path), f"a mean-field file ({error})") from error
+        check_same_task(out.task, data.attrs["task"])
+        return out
 
 
 def solve_mean_field(

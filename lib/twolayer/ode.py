@@ -86,8 +86,9 @@ def solve(
     Returns
     -------
     Trajectory
-        With the solver's statistics in `provenance`.  After Ctrl-C, with a warning, of
-        the times that were reached.
+        With the solver's statistics in `provenance`; where there are no closed forms also
+        `quadrature_error`, of the drift, and with "full" `variance_error`, of Ψ^Var, relative to
+        the largest entries.  After Ctrl-C, with a warning, of the times that were reached.
 
     Raises
     ------
@@ -100,7 +101,8 @@ def solve(
     Notes
     -----
     A right-hand side costs O(p (p + k)²) for gradient flow, and for erf and "full"
-    O(p² (p + k)²).  An implicit method renews its analytic Jacobian now and then
+    O(p² (p + k)²); without closed forms see `quadrature` (a ReLU student and "full": 0.05 s
+    for p = 3, 0.6 s for p = 10).  An implicit method renews its analytic Jacobian now and then
     (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
     gigabyte with its factors.  With a trained second layer the Jacobian is made by differences,
     without Ψ^Var.
@@ -183,7 +185,7 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **_accuracy(task, Q, M, overlaps.P, coefficients(overlaps.a, overlaps.a_star)),
+            **_accuracy(task, overlaps, Q, M, terms),
         ),
     )
     if path.failure:
@@ -200,13 +202,19 @@ def named(learning_rate: float | Callable[[float], float] | None) -> float | str
 
 
 def _accuracy(
-    task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray, c: np.ndarray
+    task: Task, start: Overlaps, Q: np.ndarray, M: np.ndarray, terms: str
 ) -> dict[str, float]:
-    """The error of the quadrature, the larger of first and last state, if there is one."""
+    """The errors of the quadrature, the larger of first and last state, if there is one."""
     if task.closed:
         return {}
-    errors = [task.forms.error(assemble(Q[n], M[n], P), c, len(Q[n])) for n in (0, -1)]
-    return {"quadrature_error": max(errors)}
+    c, p, forms = coefficients(start.a, start.a_star), start.p, task.forms
+    ends = [assemble(Q[n], M[n], start.P) for n in (0, -1)]
+    found = {"quadrature_error": max(forms.error(Omega, c, p) for Omega in ends)}
+    if TERMS[terms][0]:
+        of_variance = max(float(forms.variance_error(Omega, c, p).max()) for Omega in ends)
+        largest = max(float(forms.variance(Omega, c, p).max()) for Omega in ends)
+        found["variance_error"] = of_variance / max(largest, np.finfo(float).tiny)
+    return found
 
 
 def _check_types(task: Task, overlaps: Overlaps) -> None:

@@ -15,8 +15,10 @@ With normalised Hermite polynomials h_r a moment of smooth functions is Mehler's
 
 so that functions are seen unit by unit and not pair by pair.  With kinks it converges slowly;
 then moments are sums over Gauss points in the plane, split at the kinks.  Two ReLUs are closed.
-Ψ^Var is an expectation over all units at once and comes from randomised quasi-Monte Carlo
-(scrambled Sobol points, always the same), which says its own error.
+Ψ^Var is an expectation over all units at once.  For students with kinks it is taken in two steps
+(`conditional`); for smooth ones, of which there may be many, it comes from randomised quasi-Monte
+Carlo (scrambled Sobol points, always the same).  Either says its own error.
+Builds on `rules` and `conditional`.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twolayer import conditional
+from twolayer.rules import FAR, panels
+
 if TYPE_CHECKING:
     from twolayer.activations import Activation
 
@@ -37,8 +42,6 @@ Array = np.ndarray
 ORDER = 48
 #: Points of Ψ^Var in all, a power of two, and the number of scramblings they are split into.
 POINTS, SCRAMBLINGS = 2**15, 8
-#: A normal variable is cut here: He₆(x)² exp(−x²/2) is 1e-19 there.
-_FAR = 12.0
 #: Points on the line, equally far from each other, which is spectrally accurate.
 _LINE = 961
 #: Function values in flight.
@@ -57,7 +60,7 @@ class Quadrature:
     order : int
         Terms of the series, or Gauss points of a panel.
     points : int
-        Points of Ψ^Var, a power of two, split into `SCRAMBLINGS` scramblings.
+        Points of Ψ^Var for smooth students, a power of two, split into `SCRAMBLINGS` scramblings.
 
     Notes
     -----
@@ -109,23 +112,31 @@ class Quadrature:
         return self._moments(Q, whole, whole, self.student, self.student)[2]
 
     def variance(self, Omega: Array, c: Array, p: int) -> Array:
-        """E[σ'(λ_i) σ'(λ_j) (Σ_m c_m σ_m(λ_m))²], (p, p); any leading axes.
-
-        With kinks it jumps a little whenever a point meets one.
-        """
+        """E[σ'(λ_i) σ'(λ_j) (Σ_m c_m σ_m(λ_m))²], (p, p); any leading axes; continuous in Ω."""
         if Omega.ndim > 2:
             return _for_each(lambda one: self.variance(one, c, p), Omega)
+        if self.student.kinks:
+            return conditional.variance(self.student, self.target, Omega, c, p, self.order)
         return self._variances(Omega, c, p).mean(0)
 
     def variance_error(self, Omega: Array, c: Array, p: int) -> Array:
-        """Standard error of `variance`, from the spread of the scramblings, (p, p)."""
+        """How far `variance` may be off, (p, p).
+
+        With kinks its change with half as many terms again, otherwise the standard error from
+        the spread of the scramblings.
+        """
+        if self.student.kinks:
+            return np.abs(self._finer().variance(Omega, c, p) - self.variance(Omega, c, p))
         return self._variances(Omega, c, p).std(0, ddof=1) / np.sqrt(SCRAMBLINGS)
 
     def error(self, Omega: Array, c: Array, p: int) -> float:
         """Change of `drift` with half as many terms again, over its largest entry."""
         here = self.drift(Omega, c, p)
-        finer = Quadrature(self.student, self.target, self.order + self.order // 2)
-        return float(np.abs(finer.drift(Omega, c, p) - here).max() / np.abs(here).max())
+        finer = self._finer().drift(Omega, c, p)
+        return float(np.abs(finer - here).max() / np.abs(here).max())
+
+    def _finer(self) -> Quadrature:
+        return Quadrature(self.student, self.target, self.order + self.order // 2, self.points)
 
     def _students_with_all(self, Omega: Array, p: int) -> tuple[Array, Array]:
         students, targets = slice(0, p), slice(p, len(Omega))
@@ -177,7 +188,7 @@ class Quadrature:
         u, other = s[:, None] * g, np.sqrt(np.maximum(1 - rho**2, 0.0))
         breaks = np.array(second.kinks) / t[:, None, None] - rho[:, None, None] * g[..., None]
         with np.errstate(divide="ignore", invalid="ignore"):
-            breaks = np.nan_to_num(breaks / other[:, None, None], nan=_FAR)
+            breaks = np.nan_to_num(breaks / other[:, None, None], nan=FAR)
         h, v = panels(breaks, self.order)  # (N, a, b)
         fields = t[:, None, None] * (rho[:, None, None] * g[..., None] + other[:, None, None] * h)
         value = (second.sigma(fields) * v).sum(-1)
@@ -208,45 +219,10 @@ def _for_each(of_one: Callable[[Array], Array], states: Array) -> Array:
     return found.reshape(*states.shape[:-2], *found.shape[1:])
 
 
-def panels(breaks: Array, order: int) -> tuple[Array, Array]:
-    """Points and weights for the standard normal law, between and beyond breaks.
-
-    Parameters
-    ----------
-    breaks : array, shape (..., b)
-        Where the integrand has a kink.  Without any (b = 0) it is the Gauss-Hermite rule.
-    order : int
-        Points of a panel.
-
-    Returns
-    -------
-    points, weights : array, shape (..., (b + 1) order)
-
-    Examples
-    --------
-    >>> x, w = panels(np.array([0.3]), 40)
-    >>> float(round((w * np.maximum(x - 0.3, 0)).sum(), 10))
-    0.2667612421
-    """
-    if breaks.shape[-1] == 0:
-        x, w = np.polynomial.hermite_e.hermegauss(order)
-        shape = (*breaks.shape[:-1], order)
-        return np.broadcast_to(x, shape), np.broadcast_to(w / np.sqrt(2 * np.pi), shape)
-    x, w = np.polynomial.legendre.leggauss(order)
-    ends = np.sort(np.clip(breaks, -_FAR, _FAR), axis=-1)
-    far = np.full((*ends.shape[:-1], 1), _FAR)
-    ends = np.concatenate((-far, ends, far), axis=-1)
-    half, middle = np.diff(ends) / 2, (ends[..., 1:] + ends[..., :-1]) / 2
-    points = middle[..., None] + half[..., None] * x
-    weights = half[..., None] * w * np.exp(-(points**2) / 2) / np.sqrt(2 * np.pi)
-    shape = (*ends.shape[:-1], -1)
-    return points.reshape(shape), weights.reshape(shape)
-
-
 @lru_cache(maxsize=4)
 def hermite_rule(order: int) -> tuple[Array, Array]:
     """Points x, and w h_r(x) for r < order, h_r normalised and w their weights."""
-    x = np.linspace(-_FAR, _FAR, _LINE)
+    x = np.linspace(-FAR, FAR, _LINE)
     H = np.empty((order, x.size))
     H[0] = np.exp(-(x**2) / 4) / (2 * np.pi) ** 0.25  # times √φ: bounded
     if order > 1:

@@ -100,7 +100,8 @@ def simulate(
         "overlaps" keeps all of Q, "norms" only its diagonal: with thousands of students
         the p² numbers at each time would fill the memory.
     executor : concurrent.futures.Executor, optional
-        Where to run; here and one after another by default.
+        Where to run; here and one after another by default.  Processes need activations that
+        are defined in a module, which a lambda is not.
     progress : bool
         Show a progress bar if it takes more than a few seconds.
     checkpoint : path, optional
@@ -154,6 +155,7 @@ def simulate(
     choice("method", method, METHODS)
     choice("record", record, RECORDS)
     check_executor(executor)
+    _check_can_be_sent(task, executor)
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     if checkpoint is None:
@@ -212,6 +214,22 @@ def submit(
     if isinstance(executor, ProcessPoolExecutor):
         return executor.submit(run_on, share, plan, number, folder)
     return executor.submit(run, plan, number, folder)
+
+
+def _check_can_be_sent(task: Task, executor: Executor | None) -> None:
+    """Refuse a pool of processes for functions that another process cannot find."""
+    if executor is None or isinstance(executor, ThreadPoolExecutor):
+        return  # a browser's Python has no processes
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing.reduction import ForkingPickler
+
+    if not isinstance(executor, ProcessPoolExecutor):
+        return
+    try:
+        ForkingPickler.dumps(task)  # as the pool will
+    except Exception as error:  # whatever an object of the user's may raise
+        allowed = "made of functions defined in a module, to be sent to other processes"
+        raise InvalidInput("task", f"{task!r} ({shown(str(error))})", allowed) from error
 
 
 def run_on(share: int, plan: Plan, number: int, folder: str | None) -> Outcome:

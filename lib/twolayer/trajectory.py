@@ -18,7 +18,7 @@ import numpy as np
 from twolayer.errors import InvalidInput, integer, shown
 from twolayer.overlaps import Overlaps
 from twolayer.storage import finite, from_json, read_netcdf, write_netcdf
-from twolayer.task import Task
+from twolayer.task import Task, check_same_task, check_task, task_from_dict, task_to_dict
 
 if TYPE_CHECKING:
     import xarray
@@ -220,12 +220,15 @@ class Trajectory:
         return write_netcdf(self.to_xarray(), path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trajectory:
+    def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> Trajectory:
         """Read what `save` wrote, bit for bit.
 
         Parameters
         ----------
         path : path
+        task : Task, optional
+            The task it was made with.  Needed if that has functions of one's own, of which a
+            file keeps no more than the names; checked to have these names and this noise.
 
         Returns
         -------
@@ -236,8 +239,9 @@ class Trajectory:
         FileNotFoundError
             If there is no such file.
         InvalidInput
-            If the file is not a trajectory, or is damaged.
+            If the file is not a trajectory, or is damaged, or is of another task.
         """
+        check_task(task)
         data = read_netcdf(path, _FORMAT)
         try:
             names = ("time", "Q", "M", "P", "excess_risk", "a", "a_star")
@@ -246,7 +250,7 @@ class Trajectory:
             out = cls(
                 t=arrays.pop("time"),
                 **arrays,
-                task=task_from_dict(from_json(data.attrs["task"])),
+                task=task_from_dict(from_json(data.attrs["task"]), task),
                 parameters=from_json(data.attrs["parameters"]),
                 provenance=from_json(data.attrs["provenance"]),
             )
@@ -263,6 +267,7 @@ class Trajectory:
             raise InvalidInput("path", str(path), f"a trajectory file ({error})") from error
         if not fits:
             raise InvalidInput("path", str(path), "a trajectory file with arrays that fit")
+        check_same_task(out.task, data.attrs["task"])
         return out
 
 
@@ -299,17 +304,3 @@ def _index(argument: str, value: int, size: int) -> int:
     except InvalidInput:
         raise InvalidInput(argument, shown(value), allowed) from None
     return number
-
-
-def task_to_dict(task: Task) -> dict[str, Any]:
-    """The task as plain data, for a file."""
-    return {
-        "activation": task.activation.name,
-        "target_activation": task.target_activation.name,
-        "noise": task.noise,
-    }
-
-
-def task_from_dict(values: Mapping[str, Any]) -> Task:
-    """The task that `task_to_dict` wrote down."""
-    return Task(values["activation"], values["target_activation"], values["noise"])
