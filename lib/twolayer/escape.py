@@ -104,7 +104,7 @@ def plateau(
 
 
 def largest_learning_rate(*, noise: float = 0.0, p: int = 1, spherical: bool = False) -> float:
-    r"""The γ from which on nothing is learnt from w ~ N(0, I_d).
+    r"""The γ from which on nothing is learnt from w ~ N(0, I_d), as d → ∞.
 
     Either μ falls to zero, or the norms grow beyond all bounds: Q has no fixed point at M = 0,
     or lies beyond an unstable one at the start.

@@ -145,7 +145,7 @@ def follow(
     steps = np.zeros(len(q), dtype=np.int64)
     running = np.arange(len(q))
     while running.size:
-        normals, rest = _numbers([draws[r] for r in running], d, noise > 0)
+        normals, rest = numbers_of([draws[r] for r in running], d, noise > 0)
         q_on, m_on, done = q[running], m[running], steps[running]
         advance(
             normals,
@@ -173,7 +173,7 @@ def _start(draws: np.random.Generator, d: int, spherical: bool) -> tuple[float, 
     return (1.0, m / np.sqrt(square)) if spherical else (square, m)
 
 
-def _numbers(
+def numbers_of(
     draws: list[np.random.Generator], d: int, noisy: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normals (chunk, 3, runs) and chi-squared numbers (chunk, runs) for the next steps."""
