@@ -29,6 +29,8 @@ Array = np.ndarray
 
 #: Gradient flow leaves the plateau at this rate μ, whatever p.
 GRADIENT_FLOW_RATE = 4.0
+#: Label noise beyond this is taken for a mistake.
+_LOUDEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -186,9 +188,8 @@ def start_variance(
         D = 4 * q * (15 + noise - 6 * z + c * z * z)
         return [dq, 6 - 2 * z, e * D * math.exp(-2 * growth)]
 
-    path = solve_ivp(
-        derivative, (0, 40 / flat.rate), [1.0, 0.0, 1.0], "LSODA", rtol=1e-10, atol=1e-13
-    )
+    span, start = (0, 40 / flat.rate), [1.0, 0.0, 1.0]
+    path = solve_ivp(derivative, span, start, "LSODA", rtol=1e-10, atol=1e-13)
     # On the plateau the rest of the integral is known.
     _, growth, added = path.y[:, -1]
     return float(added + e * flat.diffusion / (2 * flat.rate) * math.exp(-2 * growth))
@@ -201,10 +202,8 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
     ----------
     cosine : array_like, shape (n,)
         m, from −1 to 1.
-    learning_rate : float
-        γ.
-    noise : float
-        Δ.
+    learning_rate, noise : float
+        γ and Δ.
 
     Returns
     -------
@@ -241,10 +240,8 @@ def spherical_exit_time(
     ----------
     squared_cosine : array_like, shape (n,)
         u at t = 0, from 0 to 1.
-    learning_rate : float
-        γ.
-    noise : float
-        Δ.
+    learning_rate, noise : float
+        γ and Δ.
     threshold : float
         Of u, above 0 and below 1.
 
@@ -274,12 +271,16 @@ def spherical_exit_time(
     return np.where(u >= T, 0.0, odds / (2 * flat.rate))
 
 
-def _checked(learning_rate: float, noise: float, p: int, spherical: bool) -> tuple:
+def _checked(
+    learning_rate: float, noise: float, p: int, spherical: bool
+) -> tuple[float, float, int, bool]:
     learning_rate, noise = (
         non_negative("learning_rate", learning_rate),
         non_negative("noise", noise),
     )
     p, spherical = integer("p", p, 1), flag("spherical", spherical)
+    if noise > _LOUDEST:
+        raise InvalidInput("noise", shown(noise), f"at most {_LOUDEST:.0e}")
     if spherical and p > 1:
         raise InvalidInput("p", str(p), "1 on the sphere")
     return learning_rate, noise, p, spherical

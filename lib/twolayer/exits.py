@@ -40,6 +40,10 @@ _MEAN_LOG = -np.euler_gamma - math.log(2)
 _NODES = 16
 #: Norms that have grown by this factor are taken for a blow-up.
 _BLOW_UP = 1e6
+#: With more students the flow of all of Q takes too long.
+_WIDEST = 32
+#: Within a shorter time the integrator cannot choose a step.
+_SHORTEST = 1e-6
 
 
 def exit_time(
@@ -132,7 +136,7 @@ def exit_quantiles(
     levels : array_like, shape (n,)
         Above 0 and below 1.
     learning_rate, noise, p, spherical
-        As for `plateau`; γ > 0.
+        As for `plateau`; γ > 0, p at most 32.
     threshold : float
         Of the share of `exit_time`.
 
@@ -155,7 +159,7 @@ def exit_quantiles(
     >>> exit_quantiles(10**6, [0.16, 0.5, 0.84], learning_rate=0.05, spherical=True).round(2)
     array([2.28, 2.54, 2.97])
     """
-    d, levels = integer("d", d, 1), array("levels", levels, (None,))
+    d, p, levels = integer("d", d, 1), integer("p", p, 1, _WIDEST), array("levels", levels, (None,))
     if not ((levels > 0) & (levels < 1)).all():
         raise InvalidInput("levels", shown(levels.tolist()), "above 0 and below 1")
     flow = _exit_of(d, learning_rate, noise, p, spherical, threshold)
@@ -256,12 +260,13 @@ def _first_crossing(
     y = np.concatenate((overlaps.Q.ravel(), overlaps.M.ravel()))
     if missing(0.0, y) <= 0:
         return 0.0
-    events = (missing, blown_up)
+    events, span = (missing, blown_up), (0, max(t_max, _SHORTEST))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the integrator's own; failures are reported
-        path = solve_ivp(derivative, (0, t_max), y, "LSODA", events=events, rtol=1e-9, atol=1e-14)
+        path = solve_ivp(derivative, span, y, "LSODA", events=events, rtol=1e-9, atol=1e-14)
     if path.t_events[0].size:
-        return float(path.t_events[0][0])
+        t = float(path.t_events[0][0])
+        return t if t <= t_max else math.inf
     if path.status != 0:
         raise Divergence("the flow blew up or could not be followed", path.t.size, path.t[-1], None)
     return math.inf

@@ -69,6 +69,7 @@ TABLES = {
     "phase-diagram": Table(("phase",), "", "fluctuations", ()),
     "rates": Table(("panel",), "x", "error", (), slack=0.4),
     "regimes": Table(("point",), "d", "variance", ()),
+    "time-to-learn": Table(("panel", "curve"), "x", "value", ("low", "high")),
 }
 
 #: Figures of what differs from run to run: the moments at which processes were killed.
