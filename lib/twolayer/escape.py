@@ -178,8 +178,7 @@ def start_variance(
         return GRADIENT_FLOW_RATE / flat.rate
     from scipy.integrate import solve_ivp  # not at import: it takes a while
 
-    e, s = learning_rate / p, 1 + 2 / p
-    c = (p + 4) / (p + 2)
+    e, s, c = learning_rate / p, 1 + 2 / p, (p + 4) / (p + 2)
 
     def derivative(_: float, y: Array) -> list[float]:
         q, growth, _added = y

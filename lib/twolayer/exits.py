@@ -127,7 +127,7 @@ def exit_quantiles(
     r"""Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it.
 
     The flow from M = √(v/d) ξ: the exit time falls with |ξ|², which is chi-squared with p
-    degrees of freedom.  Right as d → ∞; what is neglected is of the order √(γ/(pd)).
+    degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.
 
     Parameters
     ----------
