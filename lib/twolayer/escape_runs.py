@@ -50,7 +50,7 @@ def exit_times(
     Parameters
     ----------
     d : int
-        Dimension of the data, >= 3.
+        Dimension of the data, >= 4.
     learning_rate : float
         γ > 0.
     noise : float
@@ -91,7 +91,7 @@ def exit_times(
     >>> t.shape, bool((t > 0).all())
     ((4,), True)
     """
-    d, runs, seed = integer("d", d, 3), integer("runs", runs, 1), check_seed(seed)
+    d, runs, seed = integer("d", d, 4), integer("runs", runs, 1), check_seed(seed)
     learning_rate, noise = check_learning_rate(learning_rate), non_negative("noise", noise)
     spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
     t_max = positive("t_max", t_max)
@@ -177,13 +177,17 @@ def numbers_of(
     draws: list[np.random.Generator], d: int, noisy: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normals (chunk, 3, runs) and chi-squared numbers (chunk, runs) for the next steps."""
+    from twolayer.kernels.escape import to_chi_squared  # starts numba
     from twolayer.kernels.normals import to_normals
 
-    kinds = 3 if noisy else 2
-    uniform = np.array([each.random(kinds * _CHUNK) for each in draws])
-    to_normals(uniform)
+    kinds = 4 if noisy else 3
+    numbers = np.array([each.random(kinds * _CHUNK) for each in draws])
+    to_normals(numbers)
+    parts = numbers.reshape(len(draws), kinds, _CHUNK)
     normals = np.zeros((_CHUNK, 3, len(draws)))
-    parts = uniform.reshape(len(draws), kinds, _CHUNK)
-    normals[:, :kinds] = parts.transpose(2, 1, 0)
-    rest = np.array([2 * each.standard_gamma(d / 2 - 1, _CHUNK) for each in draws])
+    normals[:, : kinds - 1] = parts[:, 1:].transpose(2, 1, 0)
+    rest = parts[:, 0]
+    to_chi_squared(rest, np.array([each.random(_CHUNK) for each in draws]), d - 2.0)
+    for r, s in np.argwhere(rest < 0):
+        rest[r, s] = draws[r].chisquare(d - 2)
     return normals, np.ascontiguousarray(rest.T)

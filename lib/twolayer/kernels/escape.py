@@ -12,7 +12,7 @@ which is exact at any d, for a target with ‖w*‖² = d.  Spherical SGD then d
 
 from __future__ import annotations
 
-from math import sqrt
+from math import log, sqrt
 
 import numpy as np
 
@@ -61,3 +61,24 @@ def advance(
             q[r] = a_next if on else a
             m[r] = b_next if on else b
             steps[r] += 1 if on else 0
+
+
+@compiled(EXACT)
+def to_chi_squared(x: np.ndarray, u: np.ndarray, degrees: float) -> None:
+    """Turn normal numbers x (R, S) into chi-squared ones, in place; a refused one becomes −1.
+
+    By Marsaglia and Tsang (ACM Trans. Math. Softw. 26, 363, 2000), for at least two degrees of
+    freedom; u (R, S) are uniform.  A refused number is to be drawn anew, from the same law.
+    """
+    shape = degrees / 2 - 1 / 3
+    slope = 1 / sqrt(9 * shape)
+    for r in range(len(x)):
+        for s in range(x.shape[1]):
+            square = x[r, s] * x[r, s]
+            root = 1 + slope * x[r, s]
+            v = root * root * root
+            # The first test spares most of the logarithms.
+            good = u[r, s] < 1 - 0.0331 * square * square
+            if not good and v > 0:
+                good = log(u[r, s]) < square / 2 + shape * (1 - v + log(v))
+            x[r, s] = 2 * shape * v if good and v > 0 else -1.0
