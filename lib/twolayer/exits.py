@@ -126,7 +126,7 @@ def exit_quantiles(
 ) -> Array:
     r"""Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it.
 
-    The flow from M = √(v/d) ξ: the exit time falls with |ξ|², which is chi-squared with p
+    The flow from M = √(v/d) ξ: the exit time falls with ‖ξ‖², which is chi-squared with p
     degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.
 
     Parameters
@@ -217,7 +217,7 @@ def mean_exit_time(
 def _exit_of(
     d: int, learning_rate: float, noise: float, p: int, spherical: bool, threshold: float
 ) -> Callable[[Array], Array]:
-    """The function |ξ|² → exit time of the flow from M = √(v/d) ξ."""
+    """The function ‖ξ‖² → exit time of the flow from M = √(v/d) ξ."""
     threshold = probability("threshold", threshold)
     options = {"learning_rate": learning_rate, "noise": noise}
     variance = start_variance(p=p, spherical=spherical, **options) / d
