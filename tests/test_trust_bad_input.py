@@ -18,7 +18,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import twolayer as tl
-from twolayer import activations, catalogue, claims, figures, flow, paper, regimes, trials
+from twolayer import (
+    activations,
+    catalogue,
+    claims,
+    escape,
+    escape_runs,
+    exits,
+    figures,
+    flow,
+    paper,
+    regimes,
+    trials,
+)
 
 TASK, SQUARE = tl.Task("erf", noise=0.1), tl.Task("square")
 WEIGHTS = tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
@@ -128,6 +140,52 @@ GOOD = {
         "terms": "full",
         "a_star": None,
         "batch": 1,
+    },
+    escape.plateau: {"learning_rate": 0.05, "noise": 0.1, "p": 1, "spherical": False},
+    escape.largest_learning_rate: {"noise": 0.1, "p": 1, "spherical": False},
+    escape.start_variance: {"learning_rate": 0.05, "noise": 0.1, "p": 1, "spherical": False},
+    escape.spherical_drift: {"cosine": [0.1, 0.2], "learning_rate": 0.05, "noise": 0.1},
+    escape.spherical_exit_time: {
+        "squared_cosine": [0.1, 0.2],
+        "learning_rate": 0.05,
+        "noise": 0.1,
+        "threshold": 0.5,
+    },
+    exits.exit_time: {
+        "task": SQUARE,
+        "overlaps": OVERLAPS,
+        "learning_rate": 0.05,
+        "terms": "full",
+        "spherical": False,
+        "threshold": 0.5,
+        "t_max": 10.0,
+    },
+    exits.exit_quantiles: {
+        "d": 100,
+        "levels": [0.2, 0.5],
+        "learning_rate": 0.05,
+        "noise": 0.1,
+        "p": 1,
+        "spherical": False,
+        "threshold": 0.5,
+    },
+    exits.mean_exit_time: {
+        "d": 100,
+        "learning_rate": 0.05,
+        "noise": 0.1,
+        "spherical": False,
+        "threshold": 0.5,
+    },
+    escape_runs.exit_times: {
+        "d": 100,
+        "learning_rate": 0.05,
+        "noise": 0.1,
+        "spherical": False,
+        "threshold": 0.5,
+        "runs": 1,
+        "seed": 0,
+        "t_max": 1e-12,  # at d = 10^12 a unit of time is a week
+        "executor": None,
     },
     paper.printed_values: {"figure": "4"},
     claims.Measurement: {

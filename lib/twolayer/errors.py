@@ -84,6 +84,15 @@ def non_negative(argument: str, value: Any) -> float:
     return number
 
 
+def probability(argument: str, value: Any) -> float:
+    """`value` as a float above 0 and below 1."""
+    allowed = "a number above 0 and below 1"
+    number = real(argument, value, allowed)
+    if not 0 < number < 1:
+        raise InvalidInput(argument, shown(value), allowed)
+    return number
+
+
 def learning_rate(value: Any) -> float:
     """`value` as a learning rate > 0; beyond `_FASTEST` an integrator would never end."""
     allowed = f"a finite number > 0, at most {_FASTEST:.0e}"

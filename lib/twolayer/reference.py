@@ -70,6 +70,7 @@ TABLES = {
     "rates": Table(("panel",), "x", "error", (), slack=0.4),
     "second-layer": Table(("second_layer", "steps"), "p", "excess_risk", ()),
     "regimes": Table(("point",), "d", "variance", ()),
+    "time-to-learn": Table(("panel", "curve"), "x", "value", ("low", "high")),
 }
 
 #: Figures of what differs from run to run: the moments at which processes were killed.
