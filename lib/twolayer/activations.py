@@ -11,7 +11,8 @@ have leading axes (many states at once).
 An activation with closed forms is a module of them (`erf`, `square`), one more entry in
 `ACTIVATIONS`, and for the compiled simulator two lines in `kernels` under its code.  Any
 other one is σ, its derivative and its kinks: an entry in `OTHERS`, or a callable of the user's;
-its expectations are found by `quadrature`.
+its expectations are found by `quadrature`.  The simulator's loop is compiled for those with a
+code, and NumPy's for all others.
 """
 
 from __future__ import annotations
@@ -218,11 +219,17 @@ class _Hermite:
 
 #: Activations without closed forms for the flow, by name.
 OTHERS: dict[str, Activation] = {
-    "relu": Activation("relu", r"\max(x, 0)", _relu, _step, (0.0,)),
-    "tanh": Activation("tanh", r"\tanh x", np.tanh, _slope_of_tanh),
-    "sigmoid": Activation("sigmoid", r"1/(1 + e^{-x})", _sigmoid, _slope_of_sigmoid),
+    "relu": Activation("relu", r"\max(x, 0)", _relu, _step, (0.0,), code=2),
+    "tanh": Activation("tanh", r"\tanh x", np.tanh, _slope_of_tanh, code=3),
+    "sigmoid": Activation("sigmoid", r"1/(1 + e^{-x})", _sigmoid, _slope_of_sigmoid, code=4),
 } | {
-    f"he{n}": Activation(f"he{n}", rf"\mathrm{{He}}_{n}(x)", _Hermite(n), _Hermite(n - 1, float(n)))
+    f"he{n}": Activation(
+        f"he{n}",
+        rf"\mathrm{{He}}_{n}(x)",
+        _Hermite(n),
+        _Hermite(n - 1, float(n)),
+        code=10 + n,
+    )
     for n in range(1, 7)
 }
 

@@ -7,7 +7,7 @@ are Chebyshev interpolants, computed here once.  Without numba SciPy's functions
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import copysign, log, pi, sqrt
+from math import copysign, exp, expm1, log, pi, sqrt
 
 import numpy as np
 from scipy.special import erf, erfcx
@@ -163,6 +163,38 @@ if not COMPILED:
         """The same by SciPy."""
         value[:] = erf(x * ROOT_HALF)
         slope[:] = ROOT_TWO_OVER_PI * np.exp(-0.5 * x * x)
+
+
+#: The code of He_n is this plus n.
+HERMITE = 10
+
+
+@compiled()
+def relu_and_slope(x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """max(x, 0) and its slope, 1/2 at the kink."""
+    for i in range(x.size):
+        value[i] = max(x[i], 0.0)
+        slope[i] = 1.0 if x[i] > 0.0 else 0.5 if x[i] == 0.0 else 0.0
+
+
+@compiled()
+def tanh_and_slope(x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """The hyperbolic tangent and its slope 1/cosh² x, by e^(−2|x|); `value` may be `x` itself."""
+    for i in range(x.size):
+        y = -2.0 * abs(x[i])
+        e = exp(y)
+        value[i] = copysign(-expm1(y) / (1.0 + e), x[i])
+        slope[i] = 4.0 * e / ((1.0 + e) * (1.0 + e))
+
+
+@compiled()
+def hermite_and_slope(n: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """He_n and n He_(n−1), n ≥ 1, by their recurrence."""
+    for i in range(x.size):
+        before, here = 1.0, x[i]
+        for m in range(1, n):
+            before, here = here, x[i] * here - m * before
+        value[i], slope[i] = here, n * before
 
 
 @compiled(FAST)

@@ -20,7 +20,14 @@ from math import copysign, isfinite, sqrt
 import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
-from twolayer.kernels.functions import erf_and_slope, scalar_product
+from twolayer.kernels.functions import (
+    HERMITE,
+    erf_and_slope,
+    hermite_and_slope,
+    relu_and_slope,
+    scalar_product,
+    tanh_and_slope,
+)
 from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
 
 #: Samples between which the recursion is done one by one; those before come as a product.
@@ -32,10 +39,23 @@ def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> N
     """σ(x) into `value` and σ'(x) into `slope`, for the activation with this code."""
     if code == 0:
         erf_and_slope(x, value, slope)
-    else:
+    elif code == 1:
         for i in range(x.size):
             value[i] = x[i] * x[i]
             slope[i] = 2.0 * x[i]
+    elif code == 2:
+        relu_and_slope(x, value, slope)
+    elif code == 3:
+        tanh_and_slope(x, value, slope)
+    elif code == 4:  # the sigmoid is (1 + tanh(x/2))/2
+        for i in range(x.size):
+            value[i] = 0.5 * x[i]
+        tanh_and_slope(value, value, slope)
+        for i in range(x.size):
+            value[i] = 0.5 + 0.5 * value[i]
+            slope[i] *= 0.25
+    else:
+        hermite_and_slope(code - HERMITE, x, value, slope)
 
 
 @compiled()
