@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from twolayer.errors import InvalidInput, choice, flag, positive, shown, times
 from twolayer.errors import learning_rate as check_learning_rate
-from twolayer.flow import TERMS, right_hand_side
+from twolayer.flow import TERMS, dimension, right_hand_side
 from twolayer.jacobian import jacobian
 from twolayer.overlaps import Overlaps, assemble
 from twolayer.stepping import METHODS, differences, integrate
@@ -30,6 +30,7 @@ def solve(
     t_eval: ArrayLike,
     learning_rate: float | None = None,
     terms: str = "full",
+    d: int | None = None,
     rtol: float = 1e-10,
     atol: float = 1e-13,
     method: str = "LSODA",
@@ -53,6 +54,9 @@ def solve(
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
         - "full": dQ/dt = Ψ^GF + (γ/p) Ψ^Var.
+    d : int, optional
+        With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
+        pre-activations (`flow`); at least the rank of P.  Infinite by default.
     rtol, atol : float
         Tolerances on every overlap and step.  At the defaults an excess risk of 1e-8
         has three right digits; the excess risk is a difference of overlaps, so
@@ -84,7 +88,12 @@ def solve(
     A right-hand side costs O(p (p + k)²) for gradient flow, and for erf and "full"
     O(p² (p + k)²).  An implicit method renews its analytic Jacobian now and then
     (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
-    gigabyte with its factors.
+    gigabyte with its factors.  It leaves the corrections of order 1/d out: Newton's iteration
+    gets there all the same.
+
+    With d the drift of Q and M is exactly the mean of one step of SGD.  What still separates the
+    flow from the mean of SGD is that the drift of a mean is not the mean of a drift: the
+    overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
 
     References
     ----------
@@ -108,6 +117,7 @@ def solve(
         learning_rate = check_learning_rate(learning_rate)
     elif terms != "gradient-flow":
         raise InvalidInput("learning_rate", "None", f"given when terms is {terms!r}")
+    d = dimension(terms, overlaps.P, d)
     progress = flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2
@@ -116,7 +126,7 @@ def solve(
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 
     state = _State(overlaps)
-    rhs = right_hand_side(task, overlaps.P, learning_rate or 0.0, terms)
+    rhs = right_hand_side(task, overlaps.P, learning_rate or 0.0, terms, d)
 
     def derivative(_: float, y: np.ndarray) -> np.ndarray:
         return state.pack(*rhs(*state.unpack(y)))
@@ -149,6 +159,7 @@ def solve(
         parameters={
             "learning_rate": learning_rate,
             "terms": terms,
+            "d": d,
             "method": method,
             "rtol": rtol,
             "atol": atol,

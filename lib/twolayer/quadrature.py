@@ -117,9 +117,23 @@ class Quadrature:
             return _for_each(lambda one: self.variance(one, c, p), Omega)
         return self._variances(Omega, c, p).mean(0)
 
-    def variance_error(self, Omega: Array, c: Array, p: int) -> Array:
-        """Standard error of `variance`, from the spread of the scramblings, (p, p)."""
-        return self._variances(Omega, c, p).std(0, ddof=1) / np.sqrt(SCRAMBLINGS)
+    def gain_with_norm(self, Q: Array, d: int) -> Array:
+        """E[σ'(λ_i) σ'(λ_j) ‖x‖²] in d dimensions, by differences of `gain` along Q, (p, p)."""
+        along = Slope(lambda s: self.gain(s * Q))
+        return self.gain(Q) + (2 / d) * along(1.0)
+
+    def variance_with_norm(self, Omega: Array, c: Array, p: int, d: int) -> Array:
+        """`variance` with ‖x‖² under the expectation, in d dimensions, (p, p)."""
+        if Omega.ndim > 2:
+            return _for_each(lambda one: self.variance_with_norm(one, c, p, d), Omega)
+        return self._variances(Omega, c, p, d).mean(0)
+
+    def variance_error(self, Omega: Array, c: Array, p: int, d: int | None = None) -> Array:
+        """Standard error of `variance` (`variance_with_norm` if d is given), (p, p).
+
+        From the spread of the scramblings.
+        """
+        return self._variances(Omega, c, p, d).std(0, ddof=1) / np.sqrt(SCRAMBLINGS)
 
     def error(self, Omega: Array, c: Array, p: int) -> float:
         """Change of `drift` with half as many terms again, over its largest entry."""
@@ -189,16 +203,21 @@ class Quadrature:
             (prime * slope).sum(-1),
         )
 
-    def _variances(self, Omega: Array, c: Array, p: int) -> Array:
+    def _variances(self, Omega: Array, c: Array, p: int, d: int | None = None) -> Array:
         values, vectors = np.linalg.eigh(Omega)
         root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
         out = np.empty((SCRAMBLINGS, p, p))
         for number in range(SCRAMBLINGS):
-            fields = normal_points(len(Omega), self.points // SCRAMBLINGS, number) @ root
+            normal = normal_points(len(Omega), self.points // SCRAMBLINGS, number)
+            fields = normal @ root
             error = self.student.sigma(fields[:, :p]) @ c[:p]
             error += self.target.sigma(fields[:, p:]) @ c[p:]
             slopes = self.student.derivative(fields[:, :p]) * error[:, None]
-            out[number] = slopes.T @ slopes / len(fields)
+            if d is None:
+                out[number] = slopes.T @ slopes / len(fields)
+            else:  # all of x that is seen; the mean of ‖x‖² is 1
+                norm = 1 + (np.square(normal).sum(1) - len(Omega)) / d
+                out[number] = (slopes.T * norm) @ slopes / len(fields)
         return out
 
 
