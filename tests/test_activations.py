@@ -1,5 +1,7 @@
 """Closed forms against Gauss-Hermite quadrature and against Monte Carlo."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from reference import random_overlaps
@@ -127,7 +129,7 @@ def test_leading_axes_are_many_states_at_once(name):
     states = [random_overlaps(rng, p, k) for _ in range(6)]
     Omega = np.stack([np.block([[Q, M], [M.T, P]]) for Q, M, P in states]).reshape(2, 3, 10, 10)
     c = rng.standard_normal(p + k)
-    for function in (a.drift, a.variance):
+    for function in (a.drift, a.variance, partial(a.variance_with_norm, d=12)):
         together = function(Omega, c, p)
         alone = np.stack([function(one, c, p) for one in Omega.reshape(-1, 10, 10)])
         np.testing.assert_allclose(together.reshape(alone.shape), alone, rtol=1e-12, atol=1e-15)
@@ -153,10 +155,10 @@ def test_compiled_and_plain_variance_agree(p, k):
         ]
     )
     c, (i, j) = rng.standard_normal(p + k), np.triu_indices(p)
-    plain = erf.plain_arcsines(states, c, i, j)
-    np.testing.assert_allclose(
-        erf.compiled_arcsines(states, c, i, j), plain, rtol=1e-11, atol=1e-13
-    )
+    for kernel in erf.PLAIN:
+        plain = erf.plain_sums(kernel, states, c, i, j)
+        compiled = erf.compiled_sums(kernel, states, c, i, j)
+        np.testing.assert_allclose(compiled, plain, rtol=1e-11, atol=1e-13)
 
 
 def test_lookup():

@@ -54,6 +54,9 @@ class Activation:
         Σ_{m,m'} c_m c_m' E[σ'(λ_i) σ'(λ_j) σ(λ_m) σ(λ_m')].
     gain : callable
         ``gain(Q)``: the (p, p) matrix E[σ'(λ_i) σ'(λ_j)].
+    variance_with_norm, gain_with_norm : callable
+        ``variance_with_norm(Omega, c, p, d)`` and ``gain_with_norm(Q, d)``: the last two with
+        ‖x‖² under the expectation, for samples x ~ N(0, 1/d) in d dimensions (see `flow`).
     drift_slopes, gain_slopes : callable
         ``drift_slopes(Omega, c, p)`` and ``gain_slopes(Q)``: what `slopes` needs for their
         derivatives at one Ω.
@@ -79,6 +82,8 @@ class Activation:
     drift: Callable[[Array, Array, int], Array] | None = None
     variance: Callable[[Array, Array, int], Array] | None = None
     gain: Callable[[Array], Array] | None = None
+    variance_with_norm: Callable[[Array, Array, int, int], Array] | None = None
+    gain_with_norm: Callable[[Array, int], Array] | None = None
     drift_slopes: Callable[[Array, Array, int], DriftSlopes] | None = None
     gain_slopes: Callable[[Array], tuple[Array, Array]] | None = None
     variance_gradient: Callable[[Array, Array, Array, Array], Array] | None = None
@@ -159,6 +164,8 @@ ACTIVATIONS: dict[str, Activation] = {
         variance=forms.variance,
         variance_gradient=forms.variance_gradient,
         gain=forms.gain,
+        variance_with_norm=forms.variance_with_norm,
+        gain_with_norm=forms.gain_with_norm,
         gain_slopes=forms.gain_slopes,
         code=code,
     )

@@ -86,6 +86,17 @@ def gain(Q: Array) -> Array:
     return (2 / np.pi) / np.sqrt(_determinant(Q, 1 + diagonal(Q), Q.shape[-1]))
 
 
+def gain_with_norm(Q: Array, d: int) -> Array:
+    """E[σ'(λ_i) σ'(λ_j) ‖x‖²] in d dimensions."""
+    return gain(Q) * (1 + _stretch(Q) / d)
+
+
+def _stretch(Q: Array) -> Array:
+    """2 d ln gain(sQ)/ds at s = 1: with S = 1 + Q for the pair (i, j) it is tr S⁻¹ − 2."""
+    s = 1 + diagonal(Q)
+    return (s[..., :, None] + s[..., None, :]) / _determinant(Q, s, Q.shape[-1]) - 2
+
+
 def gain_slopes(Q: Array) -> tuple[Array, Array]:
     """The derivatives of `gain` that `slopes.gain_along` wants."""
     s, p = 1 + diagonal(Q), len(Q)
@@ -101,13 +112,31 @@ def variance(Omega: Array, c: Array, p: int) -> Array:
 
     Compiled where numba is installed (`kernels.pairs.tilted_arcsines`), else in NumPy.
     """
-    lead, n = Omega.shape[:-2], len(c)
+    sums = _over_pairs("tilted_arcsines", Omega, c, p)
+    return (2 / np.pi) * sums * gain(Omega[..., :p, :p])
+
+
+def variance_with_norm(Omega: Array, c: Array, p: int, d: int) -> Array:
+    """Σ_{m,m'} c_m c_m' E[σ'(λ_i) σ'(λ_j) σ(λ_m) σ(λ_m') ‖x‖²] in d dimensions.
+
+    Twice the derivative of `variance` along Ω, over d, is added: of the gain and of the
+    arcsines, for about as much work as the arcsines themselves.
+    """
+    Q = Omega[..., :p, :p]
+    slopes = _over_pairs("tilted_slopes", Omega, c, p)
+    longer = (4 / np.pi / d) * slopes * gain(Q)
+    return variance(Omega, c, p) * (1 + _stretch(Q) / d) + longer
+
+
+def _over_pairs(kernel: str, Omega: Array, c: Array, p: int) -> Array:
+    """A sum of `PLAIN` or its compiled form for all pairs of students, (..., p, p)."""
+    n = len(c)
     states = np.ascontiguousarray(Omega.reshape(-1, n, n))
     first, second = _pairs(p)
-    total = (compiled_arcsines if COMPILED else plain_arcsines)(states, c, first, second)
+    of = compiled_sums if COMPILED else plain_sums
     out = np.empty((len(states), p, p))
-    out[:, first, second] = out[:, second, first] = total
-    return (2 / np.pi) * out.reshape(*lead, p, p) * gain(Omega[..., :p, :p])
+    out[:, first, second] = out[:, second, first] = of(kernel, states, c, first, second)
+    return out.reshape(*Omega.shape[:-2], p, p)
 
 
 @lru_cache(maxsize=2)
@@ -116,22 +145,25 @@ def _pairs(p: int) -> tuple[Array, Array]:
     return np.triu_indices(p)
 
 
-def compiled_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:
-    """`plain_arcsines` by the compiled kernel, on all cores if there is enough to do."""
+def compiled_sums(kernel: str, states: Array, c: Array, first: Array, second: Array) -> Array:
+    """`plain_sums` by the compiled kernel, on all cores if there is enough to do."""
     from twolayer.kernels import pairs as kernels
 
     def rows(start: int, stop: int) -> Array:
-        return kernels.tilted_arcsines(states, c, first[start:stop], second[start:stop]).T
+        return getattr(kernels, kernel)(states, c, first[start:stop], second[start:stop]).T
 
     work = len(states) * first.size * len(c) ** 2 / 2
     return np.concatenate(spread(rows, first.size, work)).T
 
 
-def plain_arcsines(states: Array, c: Array, first: Array, second: Array) -> Array:
-    """Σ_{m,m'} c_m c_m' asin ρ_mm', ρ the correlation under the tilt of each pair (i, j).
+def plain_sums(kernel: str, states: Array, c: Array, first: Array, second: Array) -> Array:
+    """Sums over all units m, m' under the tilt of each pair (i, j).
 
     Parameters
     ----------
+    kernel : str
+        "tilted_arcsines": Σ_{m,m'} c_m c_m' asin ρ_mm', ρ the correlation under the tilt;
+        "tilted_slopes": the derivative of that sum, taken at sΩ, in s at s = 1.
     states : array, shape (S, n, n)
     c : array, shape (n,)
     first, second : array of int, shape (N,)
@@ -141,7 +173,7 @@ def plain_arcsines(states: Array, c: Array, first: Array, second: Array) -> Arra
     -------
     array, shape (S, N)
     """
-    n = len(c)
+    n, of = len(c), PLAIN[kernel]
     total = np.empty(len(states) * first.size)
     size = max(1, _CHUNK // n**2)
     for start in range(0, total.size, size):
@@ -153,15 +185,39 @@ def plain_arcsines(states: Array, c: Array, first: Array, second: Array) -> Arra
         # The tilt subtracts u uᵀ + v vᵀ (Gram-Schmidt on the columns i and j of Ω).
         u = column / np.sqrt(s_i)[:, None]
         v = other - (cross / s_i)[:, None] * column
-        v /= np.sqrt(s_j - cross**2 / s_i)[:, None]
+        rest = s_j - cross**2 / s_i
+        v /= np.sqrt(rest)[:, None]
         uv = np.stack((u, v), axis=-1)
-        tilted = own - uv @ uv.swapaxes(-1, -2)
-        r = 1 / np.sqrt(1 + diagonal(tilted))
-        tilted *= r[:, :, None]
-        tilted *= r[:, None, :]
-        angle = np.arcsin(tilted, out=tilted)
-        total[start : start + size] = (angle.reshape(-1, n) @ c).reshape(-1, n) @ c
+        T = own - uv @ uv.swapaxes(-1, -2)
+        back = np.zeros((len(i), 2, 2))  # u and v back to the columns of K
+        back[:, 0, 0], back[:, 1, 1] = 1 / np.sqrt(s_i), 1 / np.sqrt(rest)
+        back[:, 1, 0] = -cross / s_i * back[:, 1, 1]
+        total[start : start + size] = (of(T, uv @ back).reshape(-1, n) @ c).reshape(-1, n) @ c
     return total.reshape(len(states), -1)
+
+
+def _correlation(T: Array) -> tuple[Array, Array]:
+    """ρ of 1 + T, and the scaling r of every unit."""
+    r = 1 / np.sqrt(1 + diagonal(T))
+    return T * r[:, :, None] * r[:, None, :], r
+
+
+def _arcsines(T: Array, _: Array) -> Array:
+    rho, _ = _correlation(T)
+    return np.arcsin(rho, out=rho)
+
+
+def _arcsine_slopes(T: Array, K: Array) -> Array:
+    """Of asin ρ in s, where dT/ds = T − K Kᵀ: T = Ω − Ω E S⁻¹ Eᵀ Ω of `variance_gradient`."""
+    rho, r = _correlation(T)
+    dT = T - K @ K.swapaxes(-1, -2)
+    own = r**2 * diagonal(dT) / 2
+    slope = dT * r[:, :, None] * r[:, None, :] - rho * (own[:, :, None] + own[:, None, :])
+    return slope / np.sqrt(1 - rho**2)
+
+
+#: What `plain_sums` adds up, by the name of the compiled kernel.
+PLAIN = {"tilted_arcsines": _arcsines, "tilted_slopes": _arcsine_slopes}
 
 
 def variance_gradient(Omega: Array, c: Array, i: Array, j: Array) -> Array:

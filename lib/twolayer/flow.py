@@ -6,17 +6,30 @@ In time t = steps · γ/(p d), as γ/(p d) → 0 one-pass SGD follows
 
 (arXiv:2302.05882, section 2; for erf Saad & Solla 1995).  Expectations are over
 (λ, λ*) ~ N(0, Ω), with the displacement 𝓔 = Σ_m c_m σ(λ_m) + √Δ z.  A second layer a of the
-students multiplies each σ'(λ_i) by a_i, and is in the c_m.  Builds on `activations`, `overlaps`
-and `task`.
+students multiplies each σ'(λ_i) by a_i, and is in the c_m.
+
+One step of SGD changes the mean of Q by γ/(p d) times the same sum, but with
+
+    Ψ^Var_d = E[σ'(λ_i) σ'(λ_j) 𝓔² ‖x‖²],
+
+where ‖x‖², of mean 1, depends on the pre-activations; the flow puts 1 in its place.  The factor
+need not be dropped.  Let x ~ N(0, s/d): λ has covariance sΩ, and the derivative in s of the
+logarithm of the density is d (‖x‖² − 1)/2 at s = 1.  So for every function g of λ
+
+    E[g ‖x‖²] = E_Ω[g] + (2/d) d/ds E_sΩ[g] at s = 1,
+
+whatever the rank of Ω.  That is the term for an integer d.  Builds on `activations`,
+`overlaps` and `task`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from twolayer.errors import array, choice, instance, integer, non_negative
+from twolayer.errors import InvalidInput, array, choice, instance, integer, non_negative, shown
 from twolayer.overlaps import Overlaps, assemble, second_layer, symmetric
 from twolayer.task import Task, coefficients, two_point
 
@@ -96,29 +109,39 @@ def psi_noise(task: Task, overlaps: Overlaps) -> Array:
     return task.noise * np.outer(overlaps.a, overlaps.a) * task.forms.gain(overlaps.Q)
 
 
-def psi_Var(task: Task, overlaps: Overlaps) -> Array:
-    """Ψ^Var_ij = a_i a_j E[σ'(λ_i) σ'(λ_j) 𝓔²], label noise included.
+def psi_Var(task: Task, overlaps: Overlaps, d: int | None = None) -> Array:
+    """Ψ^Var_ij = a_i a_j E[σ'(λ_i) σ'(λ_j) 𝓔²], label noise included; with ‖x‖² if d is given.
 
     Parameters
     ----------
     task : Task
     overlaps : Overlaps
+    d : int, optional
+        Dimension of the samples, at least the rank of P; infinite by default.
 
     Returns
     -------
     array, shape (p, p)
         Symmetric, positive semi-definite.  For erf it sums an arcsine over all
-        pairs of pairs, O(p² (p + k)²); for square O(p (p + k)²).
+        pairs of pairs, O(p² (p + k)²), and with d a root over them; for square O(p (p + k)²).
+
+    Raises
+    ------
+    InvalidInput
+        If d has no room for the targets.
 
     Examples
     --------
     >>> psi_Var(Task("square"), Overlaps([[1.0]], [[0.5]], [[1.0]]))
     array([[36.]])
+    >>> psi_Var(Task("square"), Overlaps([[1.0]], [[0.5]], [[1.0]]), d=6)
+    array([[72.]])
     """
     _check(task, overlaps)
+    variance, gain = _second_moments(task, dimension("full", overlaps.P, d))
     c = coefficients(overlaps.a, overlaps.a_star)
-    noise_free = task.forms.variance(overlaps.Omega, c, overlaps.p)
-    return np.outer(overlaps.a, overlaps.a) * noise_free + psi_noise(task, overlaps)
+    both = variance(overlaps.Omega, c, overlaps.p) + task.noise * gain(overlaps.Q)
+    return np.outer(overlaps.a, overlaps.a) * both
 
 
 def psi_a(task: Task, overlaps: Overlaps) -> Array:
@@ -156,6 +179,7 @@ def right_hand_side(
     P: Array,
     learning_rate: float,
     terms: str,
+    d: int | None = None,
     *,
     a_star: Array | None = None,
     batch: int = 1,
@@ -171,6 +195,8 @@ def right_hand_side(
         γ; without effect if `terms` is "gradient-flow".
     terms : str
         "gradient-flow", "gradient-flow+noise" (GF-ODE-NOISE, appendix A) or "full".
+    d : int, optional
+        With "full": Ψ^Var for samples in d dimensions, at least the rank of P.
     a_star : array, shape (k,), optional
         Second layer of the targets; ones by default.
     batch : int
@@ -186,7 +212,8 @@ def right_hand_side(
     Raises
     ------
     InvalidInput
-        If `terms` is unknown.
+        If `terms` is unknown; if d is given without "full" or with batches, or has no room for
+        the targets.
 
     Examples
     --------
@@ -200,9 +227,12 @@ def right_hand_side(
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
     P = symmetric("P", array("P", P, (None, None)))
     learning_rate = non_negative("learning_rate", learning_rate)
-    forms, noise = task.forms, task.noise
-    targets = second_layer("a_star", a_star, len(P))
-    rate = learning_rate / integer("batch", batch, 1)
+    d, batch = dimension(terms, P, d), integer("batch", batch, 1)
+    if d is not None and batch > 1:
+        raise InvalidInput("d", shown(d), "None with batches, whose samples have products in d")
+    variance, gain = _second_moments(task, d)
+    targets, noise = second_layer("a_star", a_star, len(P)), task.noise
+    rate = learning_rate / batch
 
     def rhs(Q: Array, M: Array, a: Array | None = None) -> tuple[Array, Array]:
         p = M.shape[-2]
@@ -212,12 +242,37 @@ def right_hand_side(
         if label_noise:
             scale = (rate / p) * students[:, None] * students
         if noise_free:
-            dQ += scale * forms.variance(Omega, coefficients(students, targets), p)
+            dQ += scale * variance(Omega, coefficients(students, targets), p)
         if label_noise and noise:
-            dQ += (scale * noise) * forms.gain(Q)
+            dQ += (scale * noise) * gain(Q)
         return dQ, dM
 
     return rhs
+
+
+def dimension(terms: str, P: Array, d: int | None) -> int | None:
+    """d, if it is None or a dimension that these terms can use and the targets fit into.
+
+    Q need not fit: a mean of matrices Q of rank d may have a higher rank.
+
+    Examples
+    --------
+    >>> dimension("full", np.eye(3), 5)
+    5
+    """
+    if d is None:
+        return None
+    if terms != "full":
+        raise InvalidInput("d", shown(d), f"None when terms is {terms!r}, which has no ‖x‖²")
+    return integer("d", d, max(1, int(np.linalg.matrix_rank(P, tol=1e-8, hermitian=True))))
+
+
+def _second_moments(task: Task, d: int | None) -> tuple[Callable[..., Array], ...]:
+    """`variance` and `gain`, with ‖x‖² in them if d is given."""
+    forms = task.forms
+    if d is None:
+        return forms.variance, forms.gain
+    return partial(forms.variance_with_norm, d=d), partial(forms.gain_with_norm, d=d)
 
 
 def _check(task: Task, overlaps: Overlaps) -> None:

@@ -46,7 +46,8 @@ def jacobian(
     -------
     callable
         It returns an array of shape (N, N), N = p(p + 1)/2 + pk.  Costs O(p² (p + k)²) numbers
-        and operations, with Ψ^Var of erf O(p² (p + k)³) in matrix products.
+        and operations, with Ψ^Var of erf O(p² (p + k)³) in matrix products.  The corrections
+        of order 1/d that `flow.right_hand_side` takes with d are left out.
 
     Examples
     --------

@@ -24,7 +24,7 @@ from twolayer.errors import (
     shown,
     times,
 )
-from twolayer.flow import TERMS, right_hand_side, second_layer_force
+from twolayer.flow import TERMS, dimension, right_hand_side, second_layer_force
 from twolayer.jacobian import jacobian
 from twolayer.overlaps import Overlaps, assemble
 from twolayer.stepping import METHODS, differences, integrate
@@ -40,6 +40,7 @@ def solve(
     t_eval: ArrayLike,
     learning_rate: float | Callable[[float], float] | None = None,
     terms: str = "full",
+    d: int | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     rtol: float = 1e-10,
@@ -66,6 +67,9 @@ def solve(
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
         - "full": dQ/dt = Ψ^GF + (γ/p) Ψ^Var.
+    d : int, optional
+        With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
+        pre-activations (`flow`); at least the rank of P.  Infinite by default.
     second_layer_rate : float
         η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
         da/dt = (η/γ) Ψ^a; it does not move by default.
@@ -104,8 +108,12 @@ def solve(
     O(p² (p + k)²); without closed forms see `quadrature` (a ReLU student and "full": 0.05 s
     for p = 3, 0.6 s for p = 10).  An implicit method renews its analytic Jacobian now and then
     (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
-    gigabyte with its factors.  With a trained second layer the Jacobian is made by differences,
-    without Ψ^Var.
+    gigabyte with its factors.  It leaves the corrections of order 1/d out: Newton's iteration
+    gets there all the same.  With a trained second layer it is made by differences, without Ψ^Var.
+
+    With d the drift of Q and M is exactly the mean of one step of SGD.  What still separates the
+    flow from the mean of SGD is that the drift of a mean is not the mean of a drift: the
+    overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
 
     References
     ----------
@@ -134,6 +142,7 @@ def solve(
         raise InvalidInput("learning_rate", "None", f"given when {why}")
     else:
         gamma = schedule(1.0)
+    d = dimension(terms, overlaps.P, d)
     progress = flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2
@@ -141,7 +150,7 @@ def solve(
         if stop_at_risk <= floor:
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 
-    flow = _Flow(task, overlaps, terms, gamma, callable(learning_rate), eta, batch)
+    flow = _Flow(task, overlaps, terms, gamma, callable(learning_rate), eta, batch, d)
     flow.derivative(0.0, flow.start)  # what cannot be used is found before any work
 
     def excess_risk(y: np.ndarray) -> float:
@@ -174,6 +183,7 @@ def solve(
         parameters={
             "learning_rate": named(learning_rate),
             "terms": terms,
+            "d": d,
             "second_layer_rate": eta,
             "batch": batch,
             "method": method,
@@ -261,13 +271,14 @@ class _Flow(_State):
         scheduled: bool,
         eta: float,
         batch: int,
+        d: int | None,
     ) -> None:
         super().__init__(overlaps)
         self.task, self.overlaps, self.gamma, self.eta = task, overlaps, gamma, eta
         first, fixed = gamma(0.0), {"a_star": overlaps.a_star, "batch": batch}
 
         def of(rate: float) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-            return right_hand_side(task, overlaps.P, rate, terms, **fixed)
+            return right_hand_side(task, overlaps.P, rate, terms, d, **fixed)
 
         held = of(first)
         self.rhs_at = (lambda t: of(gamma(t))) if scheduled else (lambda t: held)

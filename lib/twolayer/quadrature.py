@@ -119,15 +119,32 @@ class Quadrature:
             return conditional.variance(self.student, self.target, Omega, c, p, self.order)
         return self._variances(Omega, c, p).mean(0)
 
-    def variance_error(self, Omega: Array, c: Array, p: int) -> Array:
-        """How far `variance` may be off, (p, p).
+    def gain_with_norm(self, Q: Array, d: int) -> Array:
+        """E[σ'(λ_i) σ'(λ_j) ‖x‖²] in d dimensions, by differences of `gain` along Q, (p, p)."""
+        along = Slope(lambda s: self.gain(s * Q))
+        return self.gain(Q) + (2 / d) * along(1.0)
+
+    def variance_with_norm(self, Omega: Array, c: Array, p: int, d: int) -> Array:
+        """`variance` with ‖x‖² under the expectation, in d dimensions, (p, p).
+
+        With kinks by differences of `variance` along Ω.
+        """
+        if Omega.ndim > 2:
+            return _for_each(lambda one: self.variance_with_norm(one, c, p, d), Omega)
+        if self.student.kinks:
+            along = Slope(lambda s: self.variance(s * Omega, c, p), 0.01)
+            return self.variance(Omega, c, p) + (2 / d) * along(1.0)
+        return self._variances(Omega, c, p, d).mean(0)
+
+    def variance_error(self, Omega: Array, c: Array, p: int, d: int | None = None) -> Array:
+        """How far `variance` (`variance_with_norm` if d is given) may be off, (p, p).
 
         With kinks its change with half as many terms again, otherwise the standard error from
         the spread of the scramblings.
         """
         if self.student.kinks:
             return np.abs(self._finer().variance(Omega, c, p) - self.variance(Omega, c, p))
-        return self._variances(Omega, c, p).std(0, ddof=1) / np.sqrt(SCRAMBLINGS)
+        return self._variances(Omega, c, p, d).std(0, ddof=1) / np.sqrt(SCRAMBLINGS)
 
     def error(self, Omega: Array, c: Array, p: int) -> float:
         """Change of `drift` with half as many terms again, over its largest entry."""
@@ -200,16 +217,21 @@ class Quadrature:
             (prime * slope).sum(-1),
         )
 
-    def _variances(self, Omega: Array, c: Array, p: int) -> Array:
+    def _variances(self, Omega: Array, c: Array, p: int, d: int | None = None) -> Array:
         values, vectors = np.linalg.eigh(Omega)
         root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
         out = np.empty((SCRAMBLINGS, p, p))
         for number in range(SCRAMBLINGS):
-            fields = normal_points(len(Omega), self.points // SCRAMBLINGS, number) @ root
+            normal = normal_points(len(Omega), self.points // SCRAMBLINGS, number)
+            fields = normal @ root
             error = self.student.sigma(fields[:, :p]) @ c[:p]
             error += self.target.sigma(fields[:, p:]) @ c[p:]
             slopes = self.student.derivative(fields[:, :p]) * error[:, None]
-            out[number] = slopes.T @ slopes / len(fields)
+            if d is None:
+                out[number] = slopes.T @ slopes / len(fields)
+            else:  # all of x that is seen; the mean of ‖x‖² is 1
+                norm = 1 + (np.square(normal).sum(1) - len(Omega)) / d
+                out[number] = (slopes.T * norm) @ slopes / len(fields)
         return out
 
 

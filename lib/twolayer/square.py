@@ -50,6 +50,11 @@ def gain(Q: Array) -> Array:
     return 4 * Q
 
 
+def gain_with_norm(Q: Array, d: int) -> Array:
+    """E[σ'(λ_i) σ'(λ_j) ‖x‖²] in d dimensions: `gain` is of degree 1 in Q."""
+    return (1 + 2 / d) * gain(Q)
+
+
 def gain_slopes(Q: Array) -> tuple[Array, Array]:
     """The derivatives of `gain` that `slopes.gain_along` wants."""
     return 4.0 * (1 - np.eye(len(Q))), 2.0 * np.eye(len(Q))
@@ -66,6 +71,11 @@ def variance(Omega: Array, c: Array, p: int) -> Array:
     weighted, columns = students * c, students.swapaxes(-1, -2)
     second, third = weighted @ columns, (weighted @ Omega * c) @ columns
     return 4 * (power * students[..., :p] + 4 * mean * second + 8 * third)
+
+
+def variance_with_norm(Omega: Array, c: Array, p: int, d: int) -> Array:
+    """Σ_{m,m'} c_m c_m' E[σ'(λ_i) σ'(λ_j) σ(λ_m) σ(λ_m') ‖x‖²]: of degree 3 in Ω."""
+    return (1 + 6 / d) * variance(Omega, c, p)
 
 
 def variance_gradient(Omega: Array, c: Array, i: Array, j: Array) -> Array:

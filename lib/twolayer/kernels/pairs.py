@@ -1,6 +1,6 @@
 """Erf: arcsines over pairs of pairs of units, and sums over pairs of particles.
 
-In NumPy: `erf.plain_arcsines`, `pairs.plain_sums` and `pairs.plain_arcsines`.
+In NumPy: `erf.plain_sums`, `pairs.plain_sums` and `pairs.plain_arcsines`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def tilted_arcsines(
     """Σ_{m,m'} c_m c_m' asin ρ_mm' for every state and pair (i, j) of students.
 
     ρ is the correlation matrix of 1 + T, T = Ω − u uᵀ − v vᵀ the covariance under the tilt
-    σ'(λ_i) σ'(λ_j); `erf.plain_arcsines` is the same in NumPy.
+    σ'(λ_i) σ'(λ_j); `erf.plain_sums` is the same in NumPy.
     """
     S, n, _ = states.shape
     out = np.empty((S, first.size))
@@ -45,6 +45,51 @@ def tilted_arcsines(
                     row += c[other] * arcsine(tilted * r_m * r[other])
                 tilted = Omega[m, m] - u_m * u_m - v_m * v_m
                 total += c[m] * (2.0 * row + c[m] * arcsine(tilted * r_m * r_m))
+            out[state, pair] = total
+    return out
+
+
+@compiled(fastmath=FAST)
+def tilted_slopes(
+    states: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """The derivative of `tilted_arcsines` at sΩ, in s at s = 1.
+
+    dT/ds = T − K Kᵀ, the two columns of K being combinations of u and v.
+    """
+    S, n, _ = states.shape
+    out = np.empty((S, first.size))
+    u, v, r = np.empty(n), np.empty(n), np.empty(n)
+    K_i, K_j, own = np.empty(n), np.empty(n), np.empty(n)
+    for state in range(S):
+        Omega = states[state]
+        for pair in range(first.size):
+            i, j = first[pair], second[pair]
+            s_i, cross = 1.0 + Omega[i, i], Omega[i, j]
+            scale_u = 1.0 / sqrt(s_i)
+            scale_v = 1.0 / sqrt(1.0 + Omega[j, j] - cross * cross / s_i)
+            for m in range(n):
+                u[m] = Omega[i, m] * scale_u
+                v[m] = (Omega[j, m] - cross / s_i * Omega[i, m]) * scale_v
+                K_j[m] = v[m] * scale_v
+                K_i[m] = u[m] * scale_u - cross / s_i * K_j[m]
+                T = Omega[m, m] - u[m] * u[m] - v[m] * v[m]
+                r[m] = 1.0 / sqrt(1.0 + T)
+                own[m] = (T - K_i[m] * K_i[m] - K_j[m] * K_j[m]) * r[m] * r[m] / 2.0
+            total = 0.0
+            for m in range(n):
+                u_m, v_m, r_m, own_m, i_m, j_m = u[m], v[m], r[m], own[m], K_i[m], K_j[m]
+                row = 0.0
+                for other in range(m):
+                    T = Omega[m, other] - u_m * u[other] - v_m * v[other]
+                    dT = T - i_m * K_i[other] - j_m * K_j[other]
+                    scale = r_m * r[other]
+                    rho = T * scale
+                    slope = dT * scale - rho * (own_m + own[other])
+                    row += c[other] * slope / sqrt(1.0 - rho * rho)
+                rho = 1.0 - r_m * r_m
+                slope = 2.0 * own_m * (1.0 - rho) / sqrt(1.0 - rho * rho)
+                total += c[m] * (2.0 * row + c[m] * slope)
             out[state, pair] = total
     return out
 
