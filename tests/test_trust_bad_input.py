@@ -18,7 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import twolayer as tl
-from twolayer import activations, catalogue, claims, figures, flow, paper, regimes, trials
+from twolayer import (
+    activations,
+    catalogue,
+    claims,
+    figures,
+    flow,
+    fluctuations,
+    paper,
+    regimes,
+    trials,
+)
 
 TASK, SQUARE = tl.Task("erf", noise=0.1), tl.Task("square")
 WEIGHTS = tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
@@ -72,6 +82,23 @@ GOOD = {
         "executor": None,
         "progress": False,
         "checkpoint": None,
+    },
+    fluctuations.fluctuations: {
+        "task": TASK,
+        "overlaps": OVERLAPS,
+        "learning_rate": 0.1,
+        "d": 20,
+        "t_eval": [0.0, 1.0],
+        "points": 128,
+        "seed": 0,
+        "rtol": 1e-2,
+    },
+    fluctuations.diffusion: {
+        "task": TASK,
+        "overlaps": OVERLAPS,
+        "learning_rate": 0.1,
+        "points": 128,
+        "seed": 0,
     },
     tl.solve_mean_field: {
         "task": SQUARE,
