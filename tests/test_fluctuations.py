@@ -7,7 +7,8 @@ from scipy.stats import chi2, norm
 
 import twolayer as tl
 from twolayer import jacobian
-from twolayer.fluctuations import _sampling_error, diffusion, fluctuations
+from twolayer.diffusion import diffusion, sampling_error
+from twolayer.fluctuations import fluctuations
 from twolayer.ode import _State
 
 START = tl.Weights.gaussian(p=4, k=2, d=100, seed=1).overlaps()
@@ -69,7 +70,7 @@ def test_the_mean_step_is_the_flow(name):
 def test_the_points_are_enough(name):
     task, rate = SETTINGS[name]
     errors = [
-        _sampling_error(task, START.Q, START.M, START.P, rate, points, 0)
+        sampling_error(task, START.Q, START.M, START.P, rate, points, 0)
         for points in (2**10, 2**12, 2**14)
     ]
     assert errors[1] < 0.04

@@ -22,6 +22,7 @@ from twolayer import (
     activations,
     catalogue,
     claims,
+    diffusion,
     figures,
     flow,
     fluctuations,
@@ -93,7 +94,7 @@ GOOD = {
         "seed": 0,
         "rtol": 1e-2,
     },
-    fluctuations.diffusion: {
+    diffusion.diffusion: {
         "task": TASK,
         "overlaps": OVERLAPS,
         "learning_rate": 0.1,

@@ -7,7 +7,7 @@ solution their covariance is δt Σ(t) to leading order, with
 
 J the Jacobian of the drift and D the covariance of one step's increment over δt: the
 linear-noise approximation.  Unknowns are as in `jacobian`: the upper triangle of Q, row by
-row, and then M.  Builds on `ode`, `jacobian` and `quadrature`.
+row, and then M.  Builds on `ode`, `jacobian` and `diffusion`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from twolayer.diffusion import checked_points, diffusion_at, sampling_error
 from twolayer.errors import InvalidInput, instance, integer, positive, shown, times
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
@@ -27,15 +28,12 @@ from twolayer.ode import _State, solve
 from twolayer.overlaps import Overlaps, assemble
 from twolayer.quadrature import normal_points
 from twolayer.task import Task, excess_risk_of
-from twolayer.trajectory import Trajectory
+from twolayer.trajectory import Divergence, Trajectory
 
 Array = np.ndarray
 
-#: Scramblings that tell the error of the quasi-random points.
-_SCRAMBLINGS = 4
-#: Variance of the normal law that the points are drawn from: D holds high powers of the
-#: fields, for square up to the twelfth, to which the tails give most.
-_WIDER = 1.5
+#: Shortest step, in units of the whole time.
+_SMALLEST = 1e-13
 #: Step of the differences that give the gradient of the risk.
 _DIFFERENCE = 1e-5
 
@@ -108,7 +106,7 @@ def fluctuations(
     seed : int
         Of their scrambling.
     rtol : float
-        Tolerance of Σ per step, relative to its largest entry so far.
+        Tolerance of Σ per step, relative to its largest entry then; from 1e-6 to 0.1.
 
     Returns
     -------
@@ -119,7 +117,7 @@ def fluctuations(
     InvalidInput
         If an argument cannot be used; before any work.
     Divergence
-        If the ODE leaves the range of finite numbers.
+        If the ODE or Σ leaves the range of finite numbers.
 
     Notes
     -----
@@ -143,23 +141,23 @@ def fluctuations(
     """
     _closed(task)
     instance("overlaps", overlaps, Overlaps)
-    learning_rate, rtol = check_learning_rate(learning_rate), positive("rtol", rtol)
+    learning_rate, rtol = check_learning_rate(learning_rate), _tolerance(rtol)
     d = integer("d", d, 1)
     if d < overlaps.rank:
         raise InvalidInput("d", str(d), f"at least {overlaps.rank}, the rank of the overlaps")
     t_eval = times("t_eval", t_eval)
-    points, seed = _points(points), check_seed(seed)
+    points, seed = checked_points(points), check_seed(seed)
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
     state = _State(overlaps)
-    z = normal_points(overlaps.p + overlaps.k, points, seed)
+    z = normalchecked_points(overlaps.p + overlaps.k, points, seed)
     slopes = jacobian(task, overlaps.P, learning_rate, "full")
     path = _dense(task, overlaps, learning_rate, float(t_eval[-1]))
 
     def terms(t: float) -> tuple[Array, Array]:
         Q, M = state.unpack(path(t))
-        return slopes(Q, M), _diffusion(task, Q, M, overlaps.P, learning_rate, z)
+        return slopes(Q, M), diffusion_at(task, Q, M, overlaps.P, learning_rate, z)
 
-    covariance = learning_rate / (overlaps.p * d) * _integrate(terms, t_eval, state, rtol)
+    covariance = learning_rate / (overlaps.p * d) * _integrate(terms, ode, state, rtol)
     gradients = np.array(
         [_risk_gradient(task, y, overlaps.P, state) for y in state.pack(ode.Q, ode.M)]
     )
@@ -168,118 +166,45 @@ def fluctuations(
     Q_std, M_std = state.unpack(spread)
     ends = ((ode.Q[i], ode.M[i]) for i in (0, -1))
     error = max(
-        _sampling_error(task, Q, M, overlaps.P, learning_rate, points, seed) for Q, M in ends
+        sampling_error(task, Q, M, overlaps.P, learning_rate, points, seed) for Q, M in ends
     )
     return Fluctuations(ode, covariance, np.sqrt(np.maximum(variance, 0.0)), Q_std, M_std, error)
 
 
-def diffusion(
-    task: Task, overlaps: Overlaps, *, learning_rate: float, points: int = 2**12, seed: int = 0
-) -> Array:
-    r"""Covariance D of one step's increment of the overlaps, over δt², as d → ∞.
-
-    Parameters
-    ----------
-    task : Task
-        Any activation.
-    overlaps : Overlaps
-    learning_rate : float
-        γ > 0.
-    points : int
-        Quasi-random points over (λ, λ*), a power of two >= 128; the label noise is
-        averaged over exactly.
-    seed : int
-        Of their scrambling.
-
-    Returns
-    -------
-    array, shape (N, N)
-        Costs O(points N²).
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
-
-    Examples
-    --------
-    Nothing moves after perfect learning:
-
-    >>> D = diffusion(Task("erf"), Overlaps([[1.0]], [[1.0]], [[1.0]]), learning_rate=0.1)
-    >>> bool(np.abs(D).max() < 1e-30)
-    True
-    """
-    instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps)
-    learning_rate = check_learning_rate(learning_rate)
-    z = normal_points(overlaps.p + overlaps.k, _points(points), check_seed(seed))
-    return _diffusion(task, overlaps.Q, overlaps.M, overlaps.P, learning_rate, z)
-
-
-def _diffusion(task: Task, Q: Array, M: Array, P: Array, learning_rate: float, z: Array) -> Array:
-    """D from standard normal points z, (points, p + k)."""
-    p = len(Q)
-    weight = np.exp((1 - _WIDER) / 2 * (z**2).sum(1))[:, None]
-    weight /= weight.sum()
-    z = np.sqrt(_WIDER) * z
-    values, vectors = np.linalg.eigh(assemble(Q, M, P))
-    # The symmetric root moves smoothly with Ω, and so does the error of the points.
-    fields = z @ (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    students, targets = fields[:, :p], fields[:, p:]
-    error = task.target_activation.sigma(targets).mean(1) - task.activation.sigma(students).mean(1)
-    slope = task.activation.derivative(students)
-    i, j = np.triu_indices(p)
-    linear = np.concatenate(
-        (
-            slope[:, i] * students[:, j] + slope[:, j] * students[:, i],
-            (slope[:, :, None] * targets[:, None, :]).reshape(len(z), -1),
-        ),
-        axis=1,
-    )
-    squared = np.zeros_like(linear)
-    squared[:, : len(i)] = learning_rate / p * slope[:, i] * slope[:, j]
-    # The increment is a polynomial in the label noise √Δ ζ: a + b √Δ ζ + c Δ ζ².
-    mean = linear * error[:, None] + squared * (error[:, None] ** 2 + task.noise)
-    first = linear + 2 * squared * error[:, None]
-    mean -= (weight * mean).sum(0)
-    out = mean.T @ (weight * mean) + task.noise * first.T @ (weight * first)
-    return out + 2 * task.noise**2 * squared.T @ (weight * squared)
-
-
-def _sampling_error(
-    task: Task, Q: Array, M: Array, P: Array, learning_rate: float, points: int, seed: int
-) -> float:
-    """Relative standard error of D, from independent scramblings of the points."""
-    n = len(Q) + len(P)
-    scrambled = (normal_points(n, points, seed + 1 + number) for number in range(_SCRAMBLINGS))
-    found = np.array([_diffusion(task, Q, M, P, learning_rate, z) for z in scrambled])
-    size = np.linalg.norm(found.mean(0))
-    return float(np.linalg.norm(found.std(0, ddof=1)) / size) if size else 0.0
-
-
 def _integrate(
-    terms: Callable[[float], tuple[Array, Array]], t_eval: Array, state: _State, rtol: float
+    terms: Callable[[float], tuple[Array, Array]], ode: Trajectory, state: _State, rtol: float
 ) -> Array:
-    """Σ at t_eval, by steps whose J and D are those of the middle, halved to the tolerance."""
+    """Σ at the ODE's times, by steps with J and D of the middle, halved to the tolerance."""
     N = state.size + state.p * state.k
-    sigma, t, out = np.zeros((N, N)), 0.0, []
+    sigma, t, steps, out = np.zeros((N, N)), 0.0, 0, []
+    t_eval = ode.t
     h = float(t_eval[-1]) / 100
-    for end in t_eval:
+    for end in map(float, t_eval):
         while t < end:
             step = min(h, end - t)
-            coarse = _step(sigma, *terms(t + step / 2), step)
-            fine = _step(sigma, *terms(t + step / 4), step / 2)
-            fine = _step(fine, *terms(t + 3 * step / 4), step / 2)
-            # The error of the two half steps is a third of the difference.
-            miss = np.abs(fine - coarse).max() / 3 / (rtol * np.abs(fine).max() + 1e-300)
+            fine, miss = _two_steps(terms, sigma, t, step, rtol)
             factor = min(4.0, max(0.2, 0.9 * max(miss, 1e-9) ** (-1 / 3)))
-            if miss <= 1:
-                sigma, t = fine, end if step == end - t else t + step
-                h = max(h, step * factor) if step < h else step * factor
-            else:
+            if miss > 1:
                 h = step * factor
+                if t + h / 4 == t or h < _SMALLEST * t_eval[-1]:
+                    raise Divergence("the covariance is no longer finite", steps, t, ode)
+                continue
+            sigma, t, steps = fine, end if step == end - t else t + step, steps + 1
+            h = max(h, step * factor) if step < h else step * factor
         out.append(sigma)
     return np.array(out)
+
+
+def _two_steps(
+    terms: Callable[[float], tuple[Array, Array]], sigma: Array, t: float, h: float, rtol: float
+) -> tuple[Array, float]:
+    """Σ after two steps of half h, and their error in units of what is allowed."""
+    with np.errstate(all="ignore"):
+        coarse = _step(sigma, *terms(t + h / 2), h)
+        fine = _step(_step(sigma, *terms(t + h / 4), h / 2), *terms(t + 3 * h / 4), h / 2)
+        # The error of the two half steps is a third of the difference.
+        miss = np.abs(fine - coarse).max() / 3 / (rtol * np.abs(fine).max() + 1e-300)
+    return fine, float(miss) if np.isfinite(miss) else np.inf
 
 
 def _step(sigma: Array, J: Array, D: Array, h: float) -> Array:
@@ -336,10 +261,10 @@ def _risk_gradient(task: Task, y: Array, P: Array, state: _State) -> Array:
     return np.array([risk(y + move) - risk(y - move) for move in moves]) / (2 * _DIFFERENCE)
 
 
-def _points(points: object) -> int:
-    number = integer("points", points, 128, 2**20)
-    if number & (number - 1):
-        raise InvalidInput("points", str(number), "a power of two")
+def _tolerance(rtol: object) -> float:
+    number = positive("rtol", rtol)
+    if not 1e-6 <= number <= 0.1:
+        raise InvalidInput("rtol", shown(rtol), "a number from 1e-6 to 0.1")
     return number
 
 
