@@ -67,7 +67,7 @@ def diffusion(
     instance("task", task, Task)
     instance("overlaps", overlaps, Overlaps)
     learning_rate = check_learning_rate(learning_rate)
-    z = normalchecked_points(overlaps.p + overlaps.k, checked_points(points), check_seed(seed))
+    z = normal_points(overlaps.p + overlaps.k, checked_points(points), check_seed(seed))
     return diffusion_at(task, overlaps.Q, overlaps.M, overlaps.P, learning_rate, z)
 
 
@@ -106,9 +106,7 @@ def sampling_error(
 ) -> float:
     """Relative standard error of D, from independent scramblings of the points."""
     n = len(Q) + len(P)
-    scrambled = (
-        normalchecked_points(n, points, seed + 1 + number) for number in range(_SCRAMBLINGS)
-    )
+    scrambled = (normal_points(n, points, seed + 1 + number) for number in range(_SCRAMBLINGS))
     found = np.array([diffusion_at(task, Q, M, P, learning_rate, z) for z in scrambled])
     size = np.linalg.norm(found.mean(0))
     return float(np.linalg.norm(found.std(0, ddof=1)) / size) if size else 0.0

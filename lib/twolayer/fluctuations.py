@@ -149,7 +149,7 @@ def fluctuations(
     points, seed = checked_points(points), check_seed(seed)
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
     state = _State(overlaps)
-    z = normalchecked_points(overlaps.p + overlaps.k, points, seed)
+    z = normal_points(overlaps.p + overlaps.k, points, seed)
     slopes = jacobian(task, overlaps.P, learning_rate, "full")
     path = _dense(task, overlaps, learning_rate, float(t_eval[-1]))
 
