@@ -16,7 +16,7 @@ from twolayer import claims, figures
 
 IDS = list(figures.load(ROOT))
 CURVES = ["curve", "t", "excess_risk", "low", "high"]
-TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates"]
+TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates", "fluctuations"]
 PAGES = [
     "index",
     "setting",
