@@ -16,7 +16,8 @@ from twolayer import claims, figures
 
 IDS = list(figures.load(ROOT))
 CURVES = ["curve", "t", "excess_risk", "low", "high"]
-TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates", "escape"]
+TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates"]
+TEXT += ["escape", "fluctuations", "second_layer", "steps"]
 PAGES = [
     "index",
     "setting",

@@ -7,11 +7,11 @@ from reference import random_overlaps
 import twolayer as tl
 from twolayer import flow
 from twolayer.jacobian import jacobian
-from twolayer.ode import _State
+from twolayer.unknowns import Unknowns
 
 
 def central_differences(task, P, rate, terms, Q, M, h=1e-5):
-    state = _State(tl.Overlaps(Q, M, P))
+    state = Unknowns(tl.Overlaps(Q, M, P))
     rhs = flow.right_hand_side(task, P, rate, terms)
     y = state.pack(Q, M)
     step = h * np.eye(y.size)

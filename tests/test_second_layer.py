@@ -12,8 +12,8 @@ from twolayer.draws import Draws
 from twolayer.fields import GridField, SquareField
 from twolayer.hermite import HermiteField
 from twolayer.jacobian import jacobian
-from twolayer.ode import _State
 from twolayer.pairs import PairField
+from twolayer.unknowns import Unknowns
 
 NAMES = ["erf", "square"]
 A, A_STAR = np.array([1.5, -0.7, 0.4]), np.array([0.8, -1.2])
@@ -123,7 +123,7 @@ def test_the_flow_is_that_of_its_parts(name, terms, eta):
     def rate(t):
         return 0.3 / (1 + t)
 
-    p, state = 3, _State(ov)
+    p, state = 3, Unknowns(ov)
 
     def derivative(t, y):
         N = len(y) - p
@@ -152,7 +152,7 @@ def test_the_flow_is_that_of_its_parts(name, terms, eta):
 @pytest.mark.parametrize("terms", list(flow.TERMS))
 def test_jacobian(name, terms):
     task, ov = tl.Task(name, noise=0.3), overlaps()
-    state, rhs = _State(ov), flow.right_hand_side(task, ov.P, 2.0, terms, a_star=A_STAR)
+    state, rhs = Unknowns(ov), flow.right_hand_side(task, ov.P, 2.0, terms, a_star=A_STAR)
     y = state.pack(ov.Q, ov.M)
     step = 1e-5 * np.eye(y.size)
     ahead, behind = (state.pack(*rhs(*state.unpack(z), A)) for z in (y + step, y - step))

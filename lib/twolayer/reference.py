@@ -66,6 +66,7 @@ TABLES = {
     "asymptotic-risk": Table(("panel", "curve"), "x", "value", ("error",)),
     "density": Table(("activation", "t"), "", "q", ()),
     "finite-d-plateau": Table(("learning_rate", "noise"), "d", "ratio", ("error",)),
+    "fluctuations": Table(("panel",), "x", "measured", ("error",)),
     "phase-diagram": Table(("phase",), "", "fluctuations", ()),
     "rates": Table(("panel",), "x", "error", (), slack=0.4),
     "second-layer": Table(("second_layer", "steps"), "p", "excess_risk", ()),

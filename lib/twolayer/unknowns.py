@@ -1,0 +1,111 @@
+r"""The unknowns of a flow as one vector, and the flow as a function of it: what `solve` integrates.
+
+The unknowns are the upper triangle of Q and M and, if it is trained, the second layer a.  Builds
+on `flow` and `jacobian`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from twolayer.flow import right_hand_side, second_layer_force
+from twolayer.jacobian import jacobian
+from twolayer.overlaps import Overlaps, assemble
+from twolayer.stepping import differences
+from twolayer.task import Task
+
+
+class Unknowns:
+    """The vector of unknowns: upper triangle of Q, then M."""
+
+    def __init__(self, overlaps: Overlaps) -> None:
+        self.p, self.k = overlaps.p, overlaps.k
+        self.upper = np.triu_indices(self.p)
+        self.size = len(self.upper[0])
+
+    def pack(self, Q: np.ndarray, M: np.ndarray) -> np.ndarray:
+        """One vector (..., N) from Q (..., p, p) and M (..., p, k)."""
+        i, j = self.upper
+        return np.concatenate((Q[..., i, j], M.reshape(*M.shape[:-2], -1)), axis=-1)
+
+    def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Q and M of vectors."""
+        i, j = self.upper
+        Q = np.empty((*y.shape[:-1], self.p, self.p))
+        Q[..., i, j] = Q[..., j, i] = y[..., : self.size]
+        return Q, y[..., self.size :].reshape(*y.shape[:-1], self.p, self.k)
+
+
+class Flow(Unknowns):
+    """The unknowns of one problem, (Q, M) or with a trained second layer (Q, M, a), and their flow.
+
+    The Jacobian is by differences and without Ψ^Var where there are no closed forms, or a is
+    trained.  Newton's iteration wants no more: Ψ^Var, the costliest by far, hardly changes its way.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        overlaps: Overlaps,
+        terms: str,
+        gamma: Callable[[float], float],
+        scheduled: bool,
+        eta: float,
+        batch: int,
+        d: int | None,
+    ) -> None:
+        super().__init__(overlaps)
+        self.task, self.overlaps, self.gamma, self.eta = task, overlaps, gamma, eta
+        first, fixed = gamma(0.0), {"a_star": overlaps.a_star, "batch": batch}
+
+        def of(rate: float) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+            return right_hand_side(task, overlaps.P, rate, terms, d, **fixed)
+
+        held = of(first)
+        self.rhs_at = (lambda t: of(gamma(t))) if scheduled else (lambda t: held)
+        self.descent = right_hand_side(task, overlaps.P, 0.0, "gradient-flow", **fixed)
+
+        def exact(rate: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+            layers = overlaps.a, overlaps.a_star
+            return jacobian(task, overlaps.P, rate / batch, terms, *layers)
+
+        self.exact_at = lambda t: exact(gamma(t))
+        y = super().pack(overlaps.Q, overlaps.M)
+        self.start = np.concatenate((y, overlaps.a)) if eta else y
+
+    def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q, M and a of vectors."""
+        N = self.size + self.p * self.k
+        Q, M = super().unpack(y[..., :N])
+        return Q, M, y[..., N:] if self.eta else self.overlaps.a
+
+    def derivative(self, t: float, y: np.ndarray) -> np.ndarray:
+        """The flow dy/dt."""
+        return self._along(self.rhs_at(t), t, y)
+
+    def _along(
+        self, rhs: Callable[..., tuple[np.ndarray, np.ndarray]], t: float, y: np.ndarray
+    ) -> np.ndarray:
+        Q, M, a = self.unpack(y)
+        out = self.pack(*rhs(Q, M, a))
+        if not self.eta:
+            return out
+        Omega = assemble(Q, M, self.overlaps.P)
+        force = second_layer_force(self.task, Omega, a, self.overlaps.a_star)
+        return np.concatenate((out, self.eta / self.gamma(t) * force))
+
+    def jacobian(self, t: float, y: np.ndarray) -> np.ndarray:
+        """Derivatives of the flow in y, (N, N)."""
+        if self.task.closed and not self.eta:
+            return self.exact_at(t)(*self.unpack(y)[:2])
+        if not self.eta:
+            return differences(partial(self._along, self.descent), t, y, scale=1.0)
+
+        def each(t: float, states: np.ndarray) -> np.ndarray:
+            rows = [self._along(self.descent, t, y) for y in states.reshape(-1, states.shape[-1])]
+            return np.reshape(rows, states.shape)
+
+        return differences(each, t, y, scale=1.0)
