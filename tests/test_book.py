@@ -17,7 +17,7 @@ from twolayer import claims, figures
 IDS = list(figures.load(ROOT))
 CURVES = ["curve", "t", "excess_risk", "low", "high"]
 TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates"]
-TEXT += ["escape", "fluctuations", "second_layer", "steps"]
+TEXT += ["escape", "fluctuations", "second_layer", "steps", "own_problem"]
 PAGES = [
     "index",
     "setting",

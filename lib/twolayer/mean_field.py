@@ -151,10 +151,7 @@ class MeanFieldTrajectory:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> MeanFieldTrajectory:
-        """Read what `save` wrote, bit for bit; `InvalidInput` if the file is something else.
-
-        As for `Trajectory.load`, the task must be given if it has functions of one's own.
-        """
+        """Read what `save` wrote, as `Trajectory.load`; the task for functions of one's own."""
         check_task(task)
         data = read_netcdf(path, _FORMAT)
         try:
@@ -224,8 +221,8 @@ def solve_mean_field(
     nodes : int
         Quadrature nodes for each direction of the target span, and two thirds as many for the
         scalar product of two particles.  Converges spectrally: double it to see the error,
-        about 1e-6 in a drift at the default while norms are of order 1.  Without effect for
-        square, which is in closed form.
+        about 1e-6 in a drift at the default while norms are of order 1; slowly, to per cents of
+        the risk, for activations with kinks.  Without effect for square, in closed form.
     rtol, atol : float
     method : str
         One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
