@@ -189,30 +189,31 @@ def plain_sums(kernel: str, states: Array, c: Array, first: Array, second: Array
         v /= np.sqrt(rest)[:, None]
         uv = np.stack((u, v), axis=-1)
         T = own - uv @ uv.swapaxes(-1, -2)
-        back = np.zeros((len(i), 2, 2))  # u and v back to the columns of K
-        back[:, 0, 0], back[:, 1, 1] = 1 / np.sqrt(s_i), 1 / np.sqrt(rest)
-        back[:, 1, 0] = -cross / s_i * back[:, 1, 1]
-        total[start : start + size] = (of(T, uv @ back).reshape(-1, n) @ c).reshape(-1, n) @ c
+        terms = of(T, uv, s_i, rest, cross)
+        total[start : start + size] = (terms.reshape(-1, n) @ c).reshape(-1, n) @ c
     return total.reshape(len(states), -1)
 
 
-def _correlation(T: Array) -> tuple[Array, Array]:
-    """ρ of 1 + T, and the scaling r of every unit."""
-    r = 1 / np.sqrt(1 + diagonal(T))
-    return T * r[:, :, None] * r[:, None, :], r
+def _scale(T: Array, r: Array) -> Array:
+    """r_m r_m' T_mm', in the place of T: ρ if r is 1/√(1 + T_mm)."""
+    T *= r[:, :, None]
+    T *= r[:, None, :]
+    return T
 
 
-def _arcsines(T: Array, _: Array) -> Array:
-    rho, _ = _correlation(T)
+def _arcsines(T: Array, *_: Array) -> Array:
+    rho = _scale(T, 1 / np.sqrt(1 + diagonal(T)))
     return np.arcsin(rho, out=rho)
 
 
-def _arcsine_slopes(T: Array, K: Array) -> Array:
+def _arcsine_slopes(T: Array, uv: Array, s_i: Array, rest: Array, cross: Array) -> Array:
     """Of asin ρ in s, where dT/ds = T − K Kᵀ: T = Ω − Ω E S⁻¹ Eᵀ Ω of `variance_gradient`."""
-    rho, r = _correlation(T)
-    dT = T - K @ K.swapaxes(-1, -2)
-    own = r**2 * diagonal(dT) / 2
-    slope = dT * r[:, :, None] * r[:, None, :] - rho * (own[:, :, None] + own[:, None, :])
+    K = uv / np.sqrt(np.stack((s_i, rest), axis=-1))[:, None]
+    K[..., 0] -= (cross / s_i)[:, None] * K[..., 1]
+    r = 1 / np.sqrt(1 + diagonal(T))
+    slope = _scale(T - K @ K.swapaxes(-1, -2), r)
+    own, rho = diagonal(slope) / 2, _scale(T, r)
+    slope = slope - rho * (own[:, :, None] + own[:, None, :])
     return slope / np.sqrt(1 - rho**2)
 
 
