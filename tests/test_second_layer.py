@@ -245,6 +245,19 @@ def test_bad_input(arguments, name):
         tl.solve(task, start.overlaps(), **arguments)
 
 
+def test_finite_d():
+    """The norm of a sample stays in the variance term with a second layer, not with batches."""
+    task, ov, rate = tl.Task("erf", noise=0.1), overlaps(), 0.5
+    far, near = (flow.psi_Var(task, ov, d=d) for d in (None, 6))
+    assert np.abs(near / far - 1).min() > 1e-3
+    options = {"learning_rate": rate, "t_eval": [1e-4]}
+    first = tl.solve(task, ov, d=6, **options)
+    drift = flow.psi_GF(task, ov) + rate / 3 * near
+    np.testing.assert_allclose(first.Q[-1] - ov.Q, 1e-4 * drift, rtol=1e-3, atol=1e-9)
+    with pytest.raises(tl.InvalidInput, match=r"^d: "):
+        tl.solve(task, ov, d=6, batch=2, **options)
+
+
 def test_bad_layers():
     with pytest.raises(tl.InvalidInput, match=r"^a: "):
         tl.Weights(np.ones((3, 5)), np.ones((2, 5)), a=np.ones(2))
