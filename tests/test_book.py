@@ -29,6 +29,7 @@ PAGES = [
     "trust",
     "benchmarks",
     "api",
+    "inside",
     "bibliography",
 ]
 

@@ -1,9 +1,11 @@
 """The project around the code: README, requirements, style."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 from conftest import ROOT
 
@@ -33,6 +35,41 @@ def test_the_ten_lines_of_the_readme_run():
     ode, sgd = map(float, done.stdout.split())
     assert ode > 0
     assert abs(sgd / ode - 1) < 0.2
+
+
+def test_a_wheel_holds_all_that_the_package_needs(tmp_path):
+    """Built, unpacked elsewhere, and the ten lines run from there; no file is left behind."""
+    wheel = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(wheel, check=True, timeout=300)
+    [file] = tmp_path.glob("twolayer-*.whl")
+    with zipfile.ZipFile(file) as content:
+        content.extractall(tmp_path / "site")
+    held = {p.relative_to(tmp_path / "site") for p in (tmp_path / "site/twolayer").rglob("*.*")}
+    ours = {p.relative_to(ROOT / "lib") for p in (ROOT / "lib/twolayer").rglob("*.*")}
+    assert {p for p in ours if p.suffix in (".py", ".csv", ".js", ".css", ".typed")} <= held
+    readme = (ROOT / "README.md").read_text("utf-8")
+    example = re.search(r"```python\n(.*?)```", readme, re.S)[1]
+    code = example + "\nprint(tl.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
 
 
 def test_requirements_are_pinned_and_cover_the_project():

@@ -18,8 +18,8 @@ logarithm of the density is d (‖x‖² − 1)/2 at s = 1.  So for every functi
 
     E[g ‖x‖²] = E_Ω[g] + (2/d) d/ds E_sΩ[g] at s = 1,
 
-whatever the rank of Ω.  That is the term for an integer d.  Builds on `activations`,
-`overlaps` and `task`.
+whatever the rank of Ω.  That is the term for an integer d.  Builds on `overlaps`
+and `task`.
 """
 
 from __future__ import annotations
