@@ -47,7 +47,7 @@ def test_threads_and_processes(here):
 
 
 def test_more_runs_or_fewer(here):
-    fields = {n: getattr(here, n)[:1] for n in ("Q", "M", "excess_risk")}
+    fields = {n: getattr(here, n)[:1] for n in ("Q", "M", "a", "excess_risk")}
     first = dataclasses.replace(here, **fields)
     assert trials.same_bits(trials.on_executor(None, runs=1), first)
 
