@@ -46,8 +46,7 @@ def advance(
                 return block, v
             np.multiply(step * a, activation.derivative(field), out=C[v])
             if second > 0.0:
-                kernels.train(a, values, push, second * error, (v + 1) % batch == 0)
-                past[v] = a
+                kernels.train(a, values, push, second * error, (v + 1) % batch == 0, past[v])
         if absorb_last or block < len(normals) - 1:
             kernels.absorb(students, X, C, k, projected)
     return len(normals) - 1, B

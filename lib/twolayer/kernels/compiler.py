@@ -23,6 +23,16 @@ FAST = {"reassoc", "contract", "nsz"}
 EXACT = {"contract", "nsz"}
 
 
-def compiled(fastmath: set[str] | bool = False) -> Callable[[Any], Any]:
-    """Compile a kernel: kept on disk, free of Python's lock, 1/0 = ∞ as in NumPy."""
-    return njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
+def compiled(fastmath: set[str] | bool = False, inner: bool = False) -> Callable[[Any], Any]:
+    """Compile a kernel: kept on disk, free of Python's lock, 1/0 = ∞ as in NumPy.
+
+    An inner one is called by others only: it compiles faster without the way in from Python.
+    """
+    return njit(
+        cache=True,
+        nogil=True,
+        error_model="numpy",
+        fastmath=fastmath,
+        no_cpython_wrapper=inner,
+        no_cfunc_wrapper=True,
+    )

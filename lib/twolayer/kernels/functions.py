@@ -62,7 +62,7 @@ _SHIFT = 1.5 * 2.0**52
 _ONE_AS_BITS = 1023 << 52
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def _erfc_scaled(t: float) -> float:
     """exp(y²) erfc(y) at t = (y − 3)/(y + 3)."""
     g = _Q[20]
@@ -89,7 +89,7 @@ def _erfc_scaled(t: float) -> float:
     return g
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def _exp_small(x: float) -> float:
     """exp(x ln(2)/2), |x| ≤ 1."""
     g = _E[12]
@@ -134,7 +134,7 @@ def arcsine(x: float) -> float:
     return copysign(angle, x)
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def erf_and_slope(x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
     """erf(x/√2) into `value` and √(2/π) exp(−x²/2) into `slope`, one-dimensional arrays.
 
@@ -169,35 +169,27 @@ if not COMPILED:
 HERMITE = 10
 
 
-@compiled()
-def relu_and_slope(x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
-    """max(x, 0) and its slope, 1/2 at the kink."""
+@compiled(inner=True)
+def other_and_slope(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """The activations without closed forms, one number at a time: that compiles fast."""
     for i in range(x.size):
-        value[i] = max(x[i], 0.0)
-        slope[i] = 1.0 if x[i] > 0.0 else 0.5 if x[i] == 0.0 else 0.0
+        if code == 2:  # ReLU; 1/2 at the kink
+            value[i] = max(x[i], 0.0)
+            slope[i] = 1.0 if x[i] > 0.0 else 0.5 if x[i] == 0.0 else 0.0
+        elif code < HERMITE:  # 3 is tanh, 4 the sigmoid (1 + tanh(x/2))/2
+            y = (-2.0 if code == 3 else -1.0) * abs(x[i])
+            e = exp(y)
+            t = copysign(-expm1(y) / (1.0 + e), x[i])
+            value[i] = t if code == 3 else 0.5 + 0.5 * t
+            slope[i] = (4.0 if code == 3 else 1.0) * e / ((1.0 + e) * (1.0 + e))
+        else:  # He_n and n He_(n−1), by their recurrence
+            before, here = 1.0, x[i]
+            for m in range(1, code - HERMITE):
+                before, here = here, x[i] * here - m * before
+            value[i], slope[i] = here, (code - HERMITE) * before
 
 
-@compiled()
-def tanh_and_slope(x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
-    """The hyperbolic tangent and its slope 1/cosh² x, by e^(−2|x|); `value` may be `x` itself."""
-    for i in range(x.size):
-        y = -2.0 * abs(x[i])
-        e = exp(y)
-        value[i] = copysign(-expm1(y) / (1.0 + e), x[i])
-        slope[i] = 4.0 * e / ((1.0 + e) * (1.0 + e))
-
-
-@compiled()
-def hermite_and_slope(n: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
-    """He_n and n He_(n−1), n ≥ 1, by their recurrence."""
-    for i in range(x.size):
-        before, here = 1.0, x[i]
-        for m in range(1, n):
-            before, here = here, x[i] * here - m * before
-        value[i], slope[i] = here, n * before
-
-
-@compiled(FAST)
+@compiled(FAST, inner=True)
 def scalar_product(x: np.ndarray, y: np.ndarray) -> float:
     """Σ_i x_i y_i of one-dimensional arrays."""
     out = 0.0

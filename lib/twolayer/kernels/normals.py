@@ -47,7 +47,7 @@ _ROOT_HALF_BITS = int(np.float64(sqrt(0.5)).view(np.int64))
 _CHUNK = 1024
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def _log_ratio(s: float) -> float:
     """ln(m)/s."""
     z = (2.0 / _WIDEST**2) * s * s - 1.0
@@ -62,7 +62,7 @@ def _log_ratio(s: float) -> float:
     return g * z + _L[0]
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def _sine(r: float) -> float:
     """sin(r π/2), |r| ≤ 1/2."""
     z = 8.0 * r * r - 1.0
@@ -76,7 +76,7 @@ def _sine(r: float) -> float:
     return _HALF_PI * r * (g * z + _S[0])
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def _cosine(r: float) -> float:
     """cos(r π/2), |r| ≤ 1/2."""
     z = 8.0 * r * r - 1.0
@@ -90,7 +90,7 @@ def _cosine(r: float) -> float:
     return g * z + _C[0]
 
 
-@compiled(EXACT)
+@compiled(EXACT, inner=True)
 def _pairs_to_normals(u: np.ndarray, v: np.ndarray, exponents: np.ndarray) -> None:
     """Turn pairs of uniform numbers into pairs of normal ones, in place."""
     bits, exponent_bits = u.view(np.int64), exponents.view(np.int64)

@@ -27,7 +27,7 @@ if COMPILED:
         ),
     )
 
-    @compiled()
+    @compiled(inner=True)
     def _blas(
         A: np.ndarray, B: np.ndarray, C: np.ndarray, turn_A: bool, turn_B: bool, beta: np.ndarray
     ) -> None:

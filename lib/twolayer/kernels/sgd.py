@@ -20,14 +20,7 @@ from math import copysign, isfinite, sqrt
 import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
-from twolayer.kernels.functions import (
-    HERMITE,
-    erf_and_slope,
-    hermite_and_slope,
-    relu_and_slope,
-    scalar_product,
-    tanh_and_slope,
-)
+from twolayer.kernels.functions import erf_and_slope, other_and_slope, scalar_product
 from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
 
 #: Samples between which the recursion is done one by one; those before come as a product.
@@ -43,19 +36,8 @@ def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> N
         for i in range(x.size):
             value[i] = x[i] * x[i]
             slope[i] = 2.0 * x[i]
-    elif code == 2:
-        relu_and_slope(x, value, slope)
-    elif code == 3:
-        tanh_and_slope(x, value, slope)
-    elif code == 4:  # the sigmoid is (1 + tanh(x/2))/2
-        for i in range(x.size):
-            value[i] = 0.5 * x[i]
-        tanh_and_slope(value, value, slope)
-        for i in range(x.size):
-            value[i] = 0.5 + 0.5 * value[i]
-            slope[i] *= 0.25
     else:
-        hermite_and_slope(code - HERMITE, x, value, slope)
+        other_and_slope(code, x, value, slope)
 
 
 @compiled()
@@ -86,7 +68,7 @@ def place(normals: np.ndarray, radii: np.ndarray, X: np.ndarray, projected: bool
             X[v, a] = 0.0
 
 
-@compiled(FAST)
+@compiled(FAST, inner=True)
 def add_products(row: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, stop: int) -> None:
     """Out += Σ_{first ≤ μ < stop} K_νμ c^μ, given the row K_ν."""
     for u in range(first, stop):
@@ -95,7 +77,7 @@ def add_products(row: np.ndarray, C: np.ndarray, out: np.ndarray, first: int, st
             out[i] += product * C[u, i]
 
 
-@compiled(FAST)
+@compiled(FAST, inner=True)
 def to_lower_triangle(Z: np.ndarray, k: int) -> None:
     """Turn the rows of Z (p, D) by one rotation that makes them lower triangular beyond column k.
 
@@ -127,15 +109,23 @@ def to_lower_triangle(Z: np.ndarray, k: int) -> None:
 
 @compiled()
 def train(
-    a: np.ndarray, values: np.ndarray, push: np.ndarray, step: float, ends_batch: bool
+    a: np.ndarray,
+    values: np.ndarray,
+    push: np.ndarray,
+    step: float,
+    ends_batch: bool,
+    out: np.ndarray,
 ) -> None:
-    """Collect step · σ(λ) in `push`, and move the second layer a by it at the end of a batch."""
+    """Collect step · σ(λ) in `push`; at the end of a batch move the second layer a by it.
+
+    In any case a is written to `out`: by a loop, for assigning arrays takes seconds to compile.
+    """
     for i in range(a.size):
         push[i] += step * values[i]
-    if ends_batch:
-        for i in range(a.size):
+        if ends_batch:
             a[i] += push[i]
             push[i] = 0.0
+        out[i] = a[i]
 
 
 @compiled()
@@ -198,8 +188,7 @@ def advance(
                 for i in range(p):
                     C[v, i] *= step * a[i]
                 if second > 0.0:
-                    train(a, own, push, second * error, (v + 1) % batch == 0)
-                    past[v] = a
+                    train(a, own, push, second * error, (v + 1) % batch == 0, past[v])
         if absorb_last or block < len(normals) - 1:
             absorb(students, X, C, k, projected)
     return len(normals) - 1, B
