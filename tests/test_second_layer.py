@@ -8,8 +8,11 @@ from scipy.stats import norm
 
 import twolayer as tl
 from twolayer import flow
+from twolayer.diffusion import diffusion
 from twolayer.draws import Draws
+from twolayer.exits import exit_time
 from twolayer.fields import GridField, SquareField
+from twolayer.fluctuations import fluctuations
 from twolayer.hermite import HermiteField
 from twolayer.jacobian import jacobian
 from twolayer.pairs import PairField
@@ -256,6 +259,17 @@ def test_finite_d():
     np.testing.assert_allclose(first.Q[-1] - ov.Q, 1e-4 * drift, rtol=1e-3, atol=1e-9)
     with pytest.raises(tl.InvalidInput, match=r"^d: "):
         tl.solve(task, ov, d=6, batch=2, **options)
+
+
+def test_what_knows_no_second_layer_refuses_it():
+    task, ov = tl.Task("square"), overlaps()
+    for call, more in (
+        (exit_time, {}),
+        (diffusion, {}),
+        (fluctuations, {"d": 50, "t_eval": [1.0]}),
+    ):
+        with pytest.raises(tl.InvalidInput, match=r"^overlaps: .*without a second layer"):
+            call(task, ov, learning_rate=0.1, **more)
 
 
 def test_bad_layers():

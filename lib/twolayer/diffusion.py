@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, instance, integer, shown
+from twolayer.errors import InvalidInput, instance, integer
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
-from twolayer.overlaps import Overlaps, assemble
+from twolayer.overlaps import Overlaps, assemble, no_second_layer
 from twolayer.quadrature import normal_points
 from twolayer.task import Task
 
@@ -118,10 +118,3 @@ def checked_points(points: object) -> int:
     if number & (number - 1):
         raise InvalidInput("points", str(number), "a power of two")
     return number
-
-
-def no_second_layer(overlaps: Overlaps) -> None:
-    """Refuse what is no overlaps, or has a second layer other than ones."""
-    instance("overlaps", overlaps, Overlaps)
-    if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
-        raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")

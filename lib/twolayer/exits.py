@@ -28,7 +28,7 @@ from twolayer.errors import (
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.escape import leaving, spherical_exit_time, start_variance
 from twolayer.flow import TERMS, right_hand_side
-from twolayer.overlaps import Overlaps
+from twolayer.overlaps import Overlaps, no_second_layer
 from twolayer.task import Task
 from twolayer.trajectory import Divergence
 
@@ -100,7 +100,7 @@ def exit_time(
     1.6447
     """
     instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps)
+    no_second_layer(overlaps)
     learning_rate, t_max = check_learning_rate(learning_rate), positive("t_max", t_max)
     choice("terms", terms, TERMS)
     spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)

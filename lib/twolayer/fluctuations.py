@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.diffusion import checked_points, diffusion_at, no_second_layer, sampling_error
+from twolayer.diffusion import checked_points, diffusion_at, sampling_error
 from twolayer.errors import InvalidInput, instance, integer, positive, shown, times
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
 from twolayer.flow import right_hand_side
 from twolayer.jacobian import jacobian
 from twolayer.ode import solve
-from twolayer.overlaps import Overlaps, assemble
+from twolayer.overlaps import Overlaps, assemble, no_second_layer
 from twolayer.quadrature import normal_points
 from twolayer.task import Task, excess_risk_of
 from twolayer.trajectory import Divergence, Trajectory

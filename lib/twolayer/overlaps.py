@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, array, fits_in_memory, flag, integer
+from twolayer.errors import InvalidInput, array, fits_in_memory, flag, instance, integer, shown
 from twolayer.errors import seed as check_seed
 
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
@@ -343,6 +343,13 @@ def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
 def second_layer(argument: str, value: ArrayLike | None, size: int) -> np.ndarray:
     """A second layer of that size, read-only; ones if None."""
     return array(argument, np.ones(size) if value is None else value, (size,))
+
+
+def no_second_layer(overlaps: Overlaps) -> None:
+    """Refuse what is no overlaps, or has a second layer other than ones."""
+    instance("overlaps", overlaps, Overlaps)
+    if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
+        raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
 
 
 def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
