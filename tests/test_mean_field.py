@@ -348,3 +348,58 @@ def solve(**changed):
 def test_bad_input(call, arguments, name, allowed):
     with pytest.raises(tl.InvalidInput, match=rf"^{name}: got .*must be .*{allowed}"):
         call(**arguments)
+
+
+@pytest.mark.parametrize("outside", [2, 3, 10, 500, math.inf])
+def test_an_angle_beyond_a_point(outside):
+    """`rules.beyond` against a fine sum over the density of the angle."""
+    from twolayer.rules import beyond
+
+    far = 10.0 if outside == math.inf else 1.0
+    angle = far * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 400_000))
+    with np.errstate(divide="ignore"):
+        density = np.exp(
+            -(angle**2) / 2
+            if outside == math.inf
+            else (outside - 3) / 2 * np.log(np.maximum(1 - angle**2, 1e-300))
+        )
+    weight = density * np.sqrt(1 - (angle / far) ** 2)  # of d angle
+    weight /= weight.sum()
+    for c in (-0.7, 0.0, 0.3, 0.95):
+        some = angle > c
+        expected = weight[some].sum(), (weight * angle)[some].sum()
+        found = [float(x) for x in beyond(np.array(c), outside)]
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+    np.testing.assert_allclose(
+        beyond(np.array([-np.inf, np.inf]), outside), [[1, 0], [0, 0]], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("student", ["relu", "leaky", "tanh"])
+def test_kinks_in_the_mean_field(student):
+    """At d = ∞ as exact as the flow; d − k = 3 against directions drawn, within 5 errors."""
+    leaky = tl.Activation.of(
+        lambda x: np.where(x > 0, x, 0.1 * x), lambda x: np.where(x > 0, 1.0, 0.1), kinks=(0.0,)
+    )
+    task = tl.Task(leaky if student == "leaky" else student, "relu")
+    rng = np.random.default_rng(1)
+    alpha, q = 0.5 * rng.standard_normal((3, 2)), np.array([0.3, 0.5, 0.1])
+
+    def expected(perp):
+        ov = tl.Overlaps(alpha @ alpha.T + perp, alpha, np.eye(2))
+        M = flow.psi_M(task, ov)
+        dq = np.diagonal(flow.psi_GF(task, ov)) - 2 * (M * alpha).sum(1)
+        return np.concatenate((M.ravel(), dq, [tl.excess_risk(task, ov)]))
+
+    def found(outside, nodes):
+        field = GridField(task, np.eye(2), np.full(3, 1 / 3), outside, "exact", nodes)
+        d_alpha, dq = field.drift(alpha, q)
+        return np.concatenate((d_alpha.ravel(), dq, [field.excess_risk(alpha, q)]))
+
+    np.testing.assert_allclose(found(math.inf, 32), expected(np.diag(q)), rtol=1e-7, atol=1e-8)
+    g = rng.standard_normal((400, 3, 3))
+    g /= np.linalg.norm(g, axis=-1, keepdims=True)
+    roots = np.sqrt(np.outer(q, q))
+    drawn = np.array([expected(roots * (x @ x.T)) for x in g])
+    error = drawn.std(0) / np.sqrt(len(g)) + 1e-9
+    assert (np.abs(found(3, 40) - drawn.mean(0)) < 5 * error + 2e-4).all()

@@ -44,7 +44,7 @@ _BESIDE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class _Split:
+class Split:
     """An activation, its kinks, and by how much its slope jumps there."""
 
     activation: Activation
@@ -64,9 +64,16 @@ class _Split:
             value = value - jump * np.maximum(x - kink, 0.0)
         return value
 
+    def smooth_slope(self, x: Array) -> Array:
+        """Its derivative."""
+        value = self.activation.derivative(x)
+        for kink, jump in zip(self.kinks, self.jumps, strict=True):
+            value = value - jump * np.heaviside(x - kink, 0.5)
+        return value
+
 
 #: Every activation and which units have it.
-_Groups = tuple[tuple[_Split, slice], ...]
+_Groups = tuple[tuple[Split, slice], ...]
 
 
 def variance(
@@ -98,7 +105,7 @@ def variance(
     >>> bool(abs(found / closed - 1).max() < 1e-9)
     True
     """
-    groups = (_split(student), slice(0, p)), (_split(target), slice(p, len(c)))
+    groups = (split_at_kinks(student), slice(0, p)), (split_at_kinks(target), slice(p, len(c)))
     out = np.empty((p, p))
     for i in range(p):
         for j in range(i, p):
@@ -106,11 +113,13 @@ def variance(
     return out
 
 
-def _split(activation: Activation) -> _Split:
+def split_at_kinks(activation: Activation) -> Split:
     """The activation as a sum of jump · max(x − kink, 0) and a rest without a kink."""
-    kinks = np.array(activation.kinks)
+    kinks = np.array(activation.kinks, dtype=float)
+    if not kinks.size:
+        return Split(activation, kinks, kinks)
     jumps = activation.derivative(kinks + _BESIDE) - activation.derivative(kinks - _BESIDE)
-    return _Split(activation, kinks, jumps)
+    return Split(activation, kinks, jumps)
 
 
 def _entry(
@@ -163,7 +172,7 @@ def _square_given(
     return (terms * (powers @ terms)).sum((0, 1))
 
 
-def _smooth_terms(split: _Split, mean: Array, spread: Array, order: int) -> Array:
+def _smooth_terms(split: Split, mean: Array, spread: Array, order: int) -> Array:
     """E[f(mean + spread g) h_r(g)] for r < order, f the smooth part; 0 from order/2 on."""
     nodes = 4 if split.straight else order
     g, w = panels(np.empty(0), nodes)
@@ -176,7 +185,7 @@ def _smooth_terms(split: _Split, mean: Array, spread: Array, order: int) -> Arra
     return out
 
 
-def _kink_terms(split: _Split, mean: Array, spread: Array, order: int) -> Array:
+def _kink_terms(split: Split, mean: Array, spread: Array, order: int) -> Array:
     """The same for the kinks: E[max(b + s g, 0) h_r(g)] in closed form, summed over them."""
     out = np.zeros((order, *mean.shape))
     for kink, jump in zip(split.kinks, split.jumps, strict=True):
@@ -191,7 +200,7 @@ def _kink_terms(split: _Split, mean: Array, spread: Array, order: int) -> Array:
     return out
 
 
-def _kink_square(split: _Split, mean: Array, spread: Array) -> Array:
+def _kink_square(split: Split, mean: Array, spread: Array) -> Array:
     """E[f(mean + spread g)²] of the kinked part f, (units, columns)."""
     out = np.zeros_like(mean)
     for a, jump_a in zip(split.kinks, split.jumps, strict=True):

@@ -24,11 +24,12 @@ from typing import Protocol
 
 import numpy as np
 
+from twolayer.conditional import split_at_kinks
 from twolayer.errors import InvalidInput
 from twolayer.hermite import HermiteField
 from twolayer.overlaps import second_layer
 from twolayer.pairs import PairField
-from twolayer.rules import fewer, gauss_hermite, radius_and_angle
+from twolayer.rules import beyond, fewer, gauss_hermite, panels, radius_and_angle
 from twolayer.task import Task
 
 Array = np.ndarray
@@ -40,6 +41,8 @@ _CHUNK = 2_000_000
 #: A grid beyond this many numbers would not fit in memory, nor be done in time.
 _MAX_GRID = 3 * 10**8
 _MAX_NODES = 200
+#: Pre-activations that vary less outside the target span are taken to vary by this.
+_LEAST = 1e-9
 #: Pairs at a node in ξ that cost as much as one particle at one node in z.
 _PAIRS_PER_NODE = {True: 4, False: 35}  # at d = ∞, with one term of the series; at finite d
 
@@ -100,6 +103,14 @@ def make_field(
         few = _pairs_are_cheaper(len(weight), len(L), outside, nodes)
         return (PairField if few else HermiteField)(L, weight, outside, self_term, nodes, a_star)
     return GridField(task, L, weight, outside, self_term, nodes, a_star)
+
+
+def _target_axes(task: Task, L: Array, nodes: int) -> list[tuple[Array, Array]]:
+    """A rule for each coordinate of z, split at the kinks of its target where targets are axes."""
+    kinks, scale = np.array(task.target_activation.kinks), np.diagonal(L)
+    if not kinks.size or np.abs(L - np.diag(scale)).max() > 0:
+        return [gauss_hermite(nodes)] * len(L)
+    return [panels(kinks / own, nodes) for own in scale]
 
 
 def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
@@ -176,23 +187,26 @@ class GridField:
         a_star: Array | None = None,
     ) -> None:
         k, p = len(L), len(weight)
-        size = p * nodes**k * (nodes if 0 < outside < math.inf else 1)
+        axes = _target_axes(task, L, nodes)
+        size = p * axes[0][0].size ** k * (nodes if 0 < outside < math.inf else 1)
         if size > _MAX_GRID:
             allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
             raise InvalidInput("nodes", f"{nodes} for k = {k}, p = {p}", allowed)
         self.activation, self.weight, self.self_term = task.activation, weight, self_term
-        x, wx = gauss_hermite(nodes)
         radius, w_radius, self.angle, self.w_angle = radius_and_angle(outside, nodes)
-        axes = np.meshgrid(*[x] * k, radius, indexing="ij")
-        self.z = np.stack(axes[:-1], -1).reshape(-1, k)
-        self.radius = axes[-1].ravel()
-        weights = np.meshgrid(*[wx] * k, w_radius, indexing="ij")
+        grid = np.meshgrid(*(x for x, _ in axes), radius, indexing="ij")
+        self.z = np.stack(grid[:-1], -1).reshape(-1, k)
+        self.radius = grid[-1].ravel()
+        weights = np.meshgrid(*(w for _, w in axes), w_radius, indexing="ij")
         self.w_grid = np.prod(np.stack(weights, -1).reshape(-1, k + 1), axis=1)
         self.target = (
             task.target_activation.sigma(self.z @ L.T) @ second_layer("a_star", a_star, k) / k
         )
         self.pair = Task(task.activation).forms  # of two students
-        self.line, self.w_line = gauss_hermite(2 * nodes + 20)
+        self.outside, self.split = outside, split_at_kinks(task.activation)
+        # One kink may lie at zero, and does for most; others are met as smooth functions are.
+        middle = np.zeros(min(len(self.split.kinks), 1))
+        self.line, self.w_line = panels(middle, 2 * nodes + 20)
 
     def averages(self, alpha: Array, q: Array, derivatives: bool = True) -> Array:
         """E_u σ(λ) and, if asked for, E_u σ'(λ) and E_u[ξ σ'(λ)], (1 or 3, p, nodes)."""
@@ -203,13 +217,24 @@ class GridField:
         for start in range(0, len(q), size):
             here = slice(start, start + size)
             fields = inside[here, :, None] + slope[here, :, None] * self.angle
-            out[0, here] = self.activation.sigma(fields) @ self.w_angle
-            if not derivatives:
-                continue
-            derivative = self.activation.derivative(fields)
-            out[1, here] = derivative @ self.w_angle
-            out[2, here] = derivative @ (self.w_angle * self.angle) * self.radius
+            apart = self.outside > 1  # a coordinate of two points or one is summed as it is
+            sigma = self.split.smooth if apart else self.activation.sigma
+            out[0, here] = sigma(fields) @ self.w_angle
+            if derivatives:
+                sigma = self.split.smooth_slope if apart else self.activation.derivative
+                derivative = sigma(fields)
+                out[1, here] = derivative @ self.w_angle
+                out[2, here] = derivative @ (self.w_angle * self.angle) * self.radius
+        if self.outside > 1:
+            for kink, jump in zip(self.split.kinks, self.split.jumps, strict=True):
+                out += jump * self._kink(inside - kink, slope, len(out))
         return out
+
+    def _kink(self, mean: Array, slope: Array, count: int) -> Array:
+        """E_u max(λ, 0), P(λ > 0) and E_u[ξ; λ > 0], the first `count` of them, in closed form."""
+        least = np.maximum(slope, _LEAST)
+        above, first = beyond(-mean / least, self.outside)
+        return np.stack((mean * above + least * first, above, first * self.radius))[:count]
 
     def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs one pass over grid and angle for every particle."""

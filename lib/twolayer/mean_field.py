@@ -221,8 +221,9 @@ def solve_mean_field(
     nodes : int
         Quadrature nodes for each direction of the target span, and two thirds as many for the
         scalar product of two particles.  Converges spectrally: double it to see the error,
-        about 1e-6 in a drift at the default while norms are of order 1; slowly, to per cents of
-        the risk, for activations with kinks.  Without effect for square, in closed form.
+        about 1e-6 in a drift at the default while norms are of order 1.  With kinks as fast at
+        d = ∞ if P is diagonal, otherwise slowly, about 1e-4 at the default.  Without effect for
+        square, in closed form.
     rtol, atol : float
     method : str
         One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)

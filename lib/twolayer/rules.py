@@ -58,6 +58,24 @@ def radius_and_angle(outside: float, nodes: int) -> tuple[Array, Array, Array, A
     return *radius(int(outside), fewer(nodes)), *sphere(int(outside), fewer(nodes))
 
 
+def beyond(c: Array, outside: float) -> tuple[Array, Array]:
+    """P(u > c) and E[u; u > c] for the angle u of `radius_and_angle`, at least two-dimensional.
+
+    Examples
+    --------
+    >>> [float(x.round(6)) for x in beyond(np.zeros(1), math.inf)]
+    [0.5, 0.398942]
+    """
+    from scipy.special import betainc, gammaln, ndtr
+
+    if outside == math.inf:
+        return ndtr(-c), np.exp(-(np.clip(c, -FAR, FAR) ** 2) / 2) / np.sqrt(2 * np.pi)
+    rest = np.maximum(1 - np.clip(c, -1.0, 1.0) ** 2, 0.0)
+    tail = betainc((outside - 1) / 2, 0.5, rest) / 2
+    constant = np.exp(gammaln(outside / 2) - gammaln((outside + 1) / 2)) / (2 * np.sqrt(np.pi))
+    return np.where(c > 0, tail, 1 - tail), constant * rest ** ((outside - 1) / 2)
+
+
 def fewer(nodes: int) -> int:
     """Nodes of the rules outside the target span, which converge faster."""
     return max(2, 2 * nodes // 3)
