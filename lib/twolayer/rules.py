@@ -63,7 +63,7 @@ def beyond(c: Array, outside: float) -> tuple[Array, Array]:
 
     Examples
     --------
-    >>> [float(x.round(6)) for x in beyond(np.zeros(1), math.inf)]
+    >>> [float(round(x, 6)) for x in beyond(np.array(0.0), math.inf)]
     [0.5, 0.398942]
     """
     from scipy.special import betainc, gammaln, ndtr
