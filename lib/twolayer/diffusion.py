@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, instance, integer
+from twolayer.errors import instance, power_of_two
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
 from twolayer.overlaps import Overlaps, assemble, no_second_layer
@@ -21,6 +21,8 @@ from twolayer.task import Task
 
 Array = np.ndarray
 
+#: The fewest and the most quasi-random points.
+POINT_RANGE = 128, 2**20
 #: Scramblings that tell the error of the quasi-random points.
 _SCRAMBLINGS = 4
 #: Variance of the normal law that the points are drawn from: D holds high powers of the
@@ -67,7 +69,8 @@ def diffusion(
     instance("task", task, Task)
     no_second_layer(overlaps)
     learning_rate = check_learning_rate(learning_rate)
-    z = normal_points(overlaps.p + overlaps.k, checked_points(points), check_seed(seed))
+    points, seed = power_of_two("points", points, *POINT_RANGE), check_seed(seed)
+    z = normal_points(overlaps.p + overlaps.k, points, seed)
     return diffusion_at(task, overlaps.Q, overlaps.M, overlaps.P, learning_rate, z)
 
 
@@ -110,11 +113,3 @@ def sampling_error(
     found = np.array([diffusion_at(task, Q, M, P, learning_rate, z) for z in scrambled])
     size = np.linalg.norm(found.mean(0))
     return float(np.linalg.norm(found.std(0, ddof=1)) / size) if size else 0.0
-
-
-def checked_points(points: object) -> int:
-    """`points`, refused if it is no power of two in range."""
-    number = integer("points", points, 128, 2**20)
-    if number & (number - 1):
-        raise InvalidInput("points", str(number), "a power of two")
-    return number

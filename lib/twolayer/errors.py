@@ -183,6 +183,14 @@ def integer(argument: str, value: Any, minimum: int, maximum: int | None = 2**53
     return number
 
 
+def power_of_two(argument: str, value: Any, minimum: int, maximum: int) -> int:
+    """`value` as a power of two in this range."""
+    number = integer(argument, value, minimum, maximum)
+    if number & (number - 1):
+        raise InvalidInput(argument, str(number), "a power of two")
+    return number
+
+
 def choice(argument: str, value: Any, options: Iterable[str]) -> str:
     """`value`, which must be one of the names in `options`."""
     names = list(options)

@@ -104,23 +104,10 @@ def exit_times(
     batches = [range(first, min(first + _LANES, runs)) for first in range(0, runs, _LANES)]
     arguments = (d, learning_rate, noise, spherical, threshold, limit, seed)
     jobs = map if executor is None else executor.map
-    ends = list(jobs(_exits, batches, *([each] * len(batches) for each in arguments)))
-    return np.concatenate(ends) * (learning_rate / d)
-
-
-def _exits(
-    numbers: range,
-    d: int,
-    learning_rate: float,
-    noise: float,
-    spherical: bool,
-    threshold: float,
-    limit: float,
-    seed: int,
-) -> np.ndarray:
-    """Steps until the threshold of the runs with these numbers, infinite if it is not reached."""
-    q, m, steps = follow(numbers, d, learning_rate, noise, spherical, threshold, limit, seed)
-    return np.where((m**2 >= threshold * q) & (steps <= limit), steps, np.inf)
+    ends = list(jobs(follow, batches, *([each] * len(batches) for each in arguments)))
+    q, m, steps = np.concatenate(ends, axis=1)
+    found = (m**2 >= threshold * q) & (steps <= limit)
+    return np.where(found, steps, np.inf) * (learning_rate / d)
 
 
 def follow(

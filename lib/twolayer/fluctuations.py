@@ -6,8 +6,8 @@ solution their covariance is δt Σ(t) to leading order, with
     dΣ/dt = J Σ + Σ Jᵀ + D,   Σ(0) = 0,
 
 J the Jacobian of the drift and D the covariance of one step's increment over δt: the
-linear-noise approximation.  Unknowns are as in `jacobian`: the upper triangle of Q, row by
-row, and then M.  Builds on `ode`, `jacobian` and `diffusion`.
+linear-noise approximation.  Unknowns are as in `unknowns`: the upper triangle of Q, row by
+row, and then M.  Builds on `ode`, `unknowns` and `diffusion`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.diffusion import checked_points, diffusion_at, sampling_error
-from twolayer.errors import InvalidInput, instance, integer, positive, shown, times
+from twolayer.diffusion import POINT_RANGE, diffusion_at, sampling_error
+from twolayer.errors import InvalidInput, instance, integer, positive, power_of_two, shown, times
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
-from twolayer.flow import right_hand_side
-from twolayer.jacobian import jacobian
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, assemble, no_second_layer
 from twolayer.quadrature import normal_points
 from twolayer.task import Task, excess_risk_of
 from twolayer.trajectory import Divergence, Trajectory
-from twolayer.unknowns import Unknowns
+from twolayer.unknowns import Flow, Unknowns
 
 Array = np.ndarray
 
@@ -147,16 +145,17 @@ def fluctuations(
     if d < overlaps.rank:
         raise InvalidInput("d", str(d), f"at least {overlaps.rank}, the rank of the overlaps")
     t_eval = times("t_eval", t_eval)
-    points, seed = checked_points(points), check_seed(seed)
+    points = power_of_two("points", points, *POINT_RANGE)
+    seed = check_seed(seed)
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
-    state = Unknowns(overlaps)
+    state, flow = Unknowns(overlaps), Flow(task, overlaps, "full", lambda _: learning_rate)
     z = normal_points(overlaps.p + overlaps.k, points, seed)
-    slopes = jacobian(task, overlaps.P, learning_rate, "full")
-    path = _dense(task, overlaps, learning_rate, float(t_eval[-1]))
+    path = _dense(flow, float(t_eval[-1]))
 
     def terms(t: float) -> tuple[Array, Array]:
-        Q, M = state.unpack(path(t))
-        return slopes(Q, M), diffusion_at(task, Q, M, overlaps.P, learning_rate, z)
+        y = path(t)
+        D = diffusion_at(task, *state.unpack(y), overlaps.P, learning_rate, z)
+        return flow.jacobian(t, y), D
 
     covariance = learning_rate / (overlaps.p * d) * _integrate(terms, ode, state, rtol)
     gradients = np.array(
@@ -227,25 +226,19 @@ def _step(sigma: Array, J: Array, D: Array, h: float) -> Array:
     return (out + out.T) / 2
 
 
-def _dense(
-    task: Task, overlaps: Overlaps, learning_rate: float, end: float
-) -> Callable[[float], Array]:
+def _dense(flow: Flow, end: float) -> Callable[[float], Array]:
     """The ODE's solution as a function of time."""
     from scipy.integrate import solve_ivp
 
-    state = Unknowns(overlaps)
-    rhs = right_hand_side(task, overlaps.P, learning_rate, "full")
-    slopes = jacobian(task, overlaps.P, learning_rate, "full")
-    start = state.pack(overlaps.Q, overlaps.M)
     if end == 0:
-        return lambda _: start
+        return lambda _: flow.start
     path = solve_ivp(
-        lambda _, y: state.pack(*rhs(*state.unpack(y))),
+        flow.derivative,
         (0.0, end),
-        start,
+        flow.start,
         "LSODA",
         dense_output=True,
-        jac=lambda _, y: slopes(*state.unpack(y)),
+        jac=flow.jacobian,
         rtol=1e-9,
         atol=1e-12,
     )

@@ -28,7 +28,7 @@ from twolayer.overlaps import Overlaps, assemble
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance
 from twolayer.task import Task, coefficients, excess_risk_of
-from twolayer.trajectory import Divergence, Trajectory
+from twolayer.trajectory import Divergence, Trajectory, named
 from twolayer.unknowns import Flow
 
 
@@ -149,8 +149,7 @@ def solve(
         if stop_at_risk <= floor:
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 
-    flow = Flow(task, overlaps, terms, gamma, callable(learning_rate), eta, batch, d)
-    flow.derivative(0.0, flow.start)  # what cannot be used is found before any work
+    flow = Flow(task, overlaps, terms, gamma, eta, batch, d)
 
     def excess_risk(y: np.ndarray) -> float:
         Q, M, a = flow.unpack(y)
@@ -201,13 +200,6 @@ def solve(
         raise Divergence(path.failure, path.steps, path.reached, trajectory)
     path.warn_if_interrupted()
     return trajectory
-
-
-def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
-    """A learning rate as it is kept in a file: a schedule by the name of the function."""
-    if callable(learning_rate):
-        return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
-    return None if learning_rate is None else float(learning_rate)
 
 
 def _accuracy(

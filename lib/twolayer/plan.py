@@ -141,6 +141,8 @@ def make_plan(
 
     The arguments are those of `simulate`; raises `InvalidInput` if they do not fit together.
     """
+    gamma, scheduled = schedule(learning_rate), callable(learning_rate)
+    learning_rate = gamma(0.0)
     if isinstance(start, Weights):
         rank = 0
         if d is not None and integer("d", d, 1) != start.d:
@@ -162,8 +164,6 @@ def make_plan(
     fits_in_memory("d", d, 2 * (p + k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
 
-    gamma, scheduled = schedule(learning_rate), callable(learning_rate)
-    learning_rate = gamma(0.0)
     rate = learning_rate / (p * d * batch)
     if rate == 0:
         allowed = f"larger: γ/(p d) is not distinguishable from 0 for p = {p}, d = {d}"

@@ -33,19 +33,17 @@ from twolayer.errors import (
     flag,
     integer,
     layer_rate,
-    schedule,
     shown,
     times,
 )
 from twolayer.errors import executor as check_executor
 from twolayer.errors import seed as check_seed
-from twolayer.ode import named
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.plan import METHODS, RECORDS, Plan, make_plan
 from twolayer.progress import Progress
 from twolayer.storage import provenance
 from twolayer.task import Task
-from twolayer.trajectory import Divergence, Trajectory
+from twolayer.trajectory import Divergence, Trajectory, named
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096
@@ -148,7 +146,6 @@ def simulate(
     if not isinstance(task, Task):
         raise InvalidInput("task", shown(task), "a twolayer.Task")
     t_eval = times("t_eval", t_eval)
-    schedule(learning_rate)
     batch = integer("batch", batch, 1, _LARGEST_BATCH)
     eta = layer_rate("second_layer_rate", second_layer_rate)
     runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)

@@ -14,7 +14,7 @@ import numpy as np
 
 from twolayer import activations, quadrature
 from twolayer.activations import Activation
-from twolayer.errors import InvalidInput, instance, integer, non_negative, shown
+from twolayer.errors import InvalidInput, instance, integer, non_negative, power_of_two, shown
 from twolayer.overlaps import Overlaps
 from twolayer.quadrature import Quadrature
 
@@ -79,9 +79,7 @@ class Task:
             if target_activation is None
             else activations.get(target_activation, "target_activation")
         )
-        order, points = integer("order", order, 4, 400), integer("points", points, 128, 2**24)
-        if points & (points - 1):
-            raise InvalidInput("points", str(points), "a power of two")
+        order, points = integer("order", order, 4, 400), power_of_two("points", points, 128, 2**24)
         closed = student.closed and target is student
         object.__setattr__(self, "activation", student)
         object.__setattr__(self, "target_activation", target)

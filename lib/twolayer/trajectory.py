@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -295,6 +295,13 @@ class Divergence(ArithmeticError):
             f"{self.reason} at step {self.step}, t = {self.time:.6g}; the {kept} times recorded "
             "before are in .trajectory. A smaller learning rate may keep the run finite."
         )
+
+
+def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
+    """A learning rate as it is kept in a file: a schedule by the name of the function."""
+    if callable(learning_rate):
+        return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
+    return None if learning_rate is None else float(learning_rate)
 
 
 def _index(argument: str, value: int, size: int) -> int:

@@ -7,7 +7,7 @@ on `flow` and `jacobian`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -52,28 +52,27 @@ class Flow(Unknowns):
         overlaps: Overlaps,
         terms: str,
         gamma: Callable[[float], float],
-        scheduled: bool,
-        eta: float,
-        batch: int,
-        d: int | None,
+        eta: float = 0.0,
+        batch: int = 1,
+        d: int | None = None,
     ) -> None:
         super().__init__(overlaps)
         self.task, self.overlaps, self.gamma, self.eta = task, overlaps, gamma, eta
-        first, fixed = gamma(0.0), {"a_star": overlaps.a_star, "batch": batch}
+        P, a_star = overlaps.P, overlaps.a_star
 
-        def of(rate: float) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-            return right_hand_side(task, overlaps.P, rate, terms, d, **fixed)
+        # The last one is kept: a learning rate that does not change has no other.
+        @lru_cache(maxsize=1)
+        def flow_at(rate: float) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+            return right_hand_side(task, P, rate, terms, d, a_star=a_star, batch=batch)
 
-        held = of(first)
-        self.rhs_at = (lambda t: of(gamma(t))) if scheduled else (lambda t: held)
-        self.descent = right_hand_side(task, overlaps.P, 0.0, "gradient-flow", **fixed)
+        @lru_cache(maxsize=1)
+        def slopes_at(rate: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+            return jacobian(task, P, rate / batch, terms, overlaps.a, a_star)
 
-        def exact(rate: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-            layers = overlaps.a, overlaps.a_star
-            return jacobian(task, overlaps.P, rate / batch, terms, *layers)
-
-        self.exact_at = lambda t: exact(gamma(t))
-        y = super().pack(overlaps.Q, overlaps.M)
+        self._flow_at, self._slopes_at = flow_at, slopes_at
+        flow_at(gamma(0.0))  # what cannot be used is found before any work
+        self._descent = right_hand_side(task, P, 0.0, "gradient-flow", a_star=a_star)
+        y = self.pack(overlaps.Q, overlaps.M)
         self.start = np.concatenate((y, overlaps.a)) if eta else y
 
     def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,7 +83,7 @@ class Flow(Unknowns):
 
     def derivative(self, t: float, y: np.ndarray) -> np.ndarray:
         """The flow dy/dt."""
-        return self._along(self.rhs_at(t), t, y)
+        return self._along(self._flow_at(self.gamma(t)), t, y)
 
     def _along(
         self, rhs: Callable[..., tuple[np.ndarray, np.ndarray]], t: float, y: np.ndarray
@@ -100,12 +99,12 @@ class Flow(Unknowns):
     def jacobian(self, t: float, y: np.ndarray) -> np.ndarray:
         """Derivatives of the flow in y, (N, N)."""
         if self.task.closed and not self.eta:
-            return self.exact_at(t)(*self.unpack(y)[:2])
+            return self._slopes_at(self.gamma(t))(*self.unpack(y)[:2])
         if not self.eta:
-            return differences(partial(self._along, self.descent), t, y, scale=1.0)
+            return differences(partial(self._along, self._descent), t, y, scale=1.0)
 
         def each(t: float, states: np.ndarray) -> np.ndarray:
-            rows = [self._along(self.descent, t, y) for y in states.reshape(-1, states.shape[-1])]
+            rows = [self._along(self._descent, t, y) for y in states.reshape(-1, states.shape[-1])]
             return np.reshape(rows, states.shape)
 
         return differences(each, t, y, scale=1.0)

@@ -48,46 +48,35 @@ _CHUNK = 1024
 
 
 @compiled(EXACT, inner=True)
+def _polynomial(c: tuple[float, ...], z: float) -> float:
+    """Σ_i c_i z^i of eight terms; a loop over them would not become vector code."""
+    g = c[7]
+    g = g * z + c[6]
+    g = g * z + c[5]
+    g = g * z + c[4]
+    g = g * z + c[3]
+    g = g * z + c[2]
+    g = g * z + c[1]
+    return g * z + c[0]
+
+
+@compiled(EXACT, inner=True)
 def _log_ratio(s: float) -> float:
     """ln(m)/s."""
     z = (2.0 / _WIDEST**2) * s * s - 1.0
-    g = _L[8]
-    g = g * z + _L[7]
-    g = g * z + _L[6]
-    g = g * z + _L[5]
-    g = g * z + _L[4]
-    g = g * z + _L[3]
-    g = g * z + _L[2]
-    g = g * z + _L[1]
-    return g * z + _L[0]
+    return _polynomial(_L[1:], z) * z + _L[0]
 
 
 @compiled(EXACT, inner=True)
 def _sine(r: float) -> float:
     """sin(r π/2), |r| ≤ 1/2."""
-    z = 8.0 * r * r - 1.0
-    g = _S[7]
-    g = g * z + _S[6]
-    g = g * z + _S[5]
-    g = g * z + _S[4]
-    g = g * z + _S[3]
-    g = g * z + _S[2]
-    g = g * z + _S[1]
-    return _HALF_PI * r * (g * z + _S[0])
+    return _HALF_PI * r * _polynomial(_S, 8.0 * r * r - 1.0)
 
 
 @compiled(EXACT, inner=True)
 def _cosine(r: float) -> float:
     """cos(r π/2), |r| ≤ 1/2."""
-    z = 8.0 * r * r - 1.0
-    g = _C[7]
-    g = g * z + _C[6]
-    g = g * z + _C[5]
-    g = g * z + _C[4]
-    g = g * z + _C[3]
-    g = g * z + _C[2]
-    g = g * z + _C[1]
-    return g * z + _C[0]
+    return _polynomial(_C, 8.0 * r * r - 1.0)
 
 
 @compiled(EXACT, inner=True)

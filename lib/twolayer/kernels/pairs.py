@@ -13,6 +13,19 @@ from twolayer.kernels.compiler import FAST, compiled
 from twolayer.kernels.functions import arcsine
 
 
+@compiled(FAST, inner=True)
+def tilt(Omega: np.ndarray, i: int, j: int, u: np.ndarray, v: np.ndarray) -> tuple[float, ...]:
+    """Write u and v of the tilt by the pair (i, j); their scales, and Ω_ij/(1 + Ω_ii)."""
+    s_i = 1.0 + Omega[i, i]
+    ratio = Omega[i, j] / s_i
+    scale_u = 1.0 / sqrt(s_i)
+    scale_v = 1.0 / sqrt(1.0 + Omega[j, j] - ratio * Omega[i, j])
+    for m in range(u.size):
+        u[m] = Omega[i, m] * scale_u
+        v[m] = (Omega[j, m] - ratio * Omega[i, m]) * scale_v
+    return scale_u, scale_v, ratio
+
+
 @compiled(fastmath=FAST)
 def tilted_arcsines(
     states: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray
@@ -28,13 +41,8 @@ def tilted_arcsines(
     for state in range(S):
         Omega = states[state]
         for pair in range(first.size):
-            i, j = first[pair], second[pair]
-            s_i, cross = 1.0 + Omega[i, i], Omega[i, j]
-            scale_u = 1.0 / sqrt(s_i)
-            scale_v = 1.0 / sqrt(1.0 + Omega[j, j] - cross * cross / s_i)
+            tilt(Omega, first[pair], second[pair], u, v)
             for m in range(n):
-                u[m] = Omega[i, m] * scale_u
-                v[m] = (Omega[j, m] - cross / s_i * Omega[i, m]) * scale_v
                 r[m] = 1.0 / sqrt(1.0 + Omega[m, m] - u[m] * u[m] - v[m] * v[m])
             # u, v and r share one scaling: ρ_mm' = r_m r_m' (Ω_mm' − u_m u_m' − v_m v_m').
             total = 0.0
@@ -64,15 +72,10 @@ def tilted_slopes(
     for state in range(S):
         Omega = states[state]
         for pair in range(first.size):
-            i, j = first[pair], second[pair]
-            s_i, cross = 1.0 + Omega[i, i], Omega[i, j]
-            scale_u = 1.0 / sqrt(s_i)
-            scale_v = 1.0 / sqrt(1.0 + Omega[j, j] - cross * cross / s_i)
+            scale_u, scale_v, ratio = tilt(Omega, first[pair], second[pair], u, v)
             for m in range(n):
-                u[m] = Omega[i, m] * scale_u
-                v[m] = (Omega[j, m] - cross / s_i * Omega[i, m]) * scale_v
                 K_j[m] = v[m] * scale_v
-                K_i[m] = u[m] * scale_u - cross / s_i * K_j[m]
+                K_i[m] = u[m] * scale_u - ratio * K_j[m]
                 T = Omega[m, m] - u[m] * u[m] - v[m] * v[m]
                 r[m] = 1.0 / sqrt(1.0 + T)
                 own[m] = (T - K_i[m] * K_i[m] - K_j[m] * K_j[m]) * r[m] * r[m] / 2.0
