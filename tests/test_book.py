@@ -20,6 +20,7 @@ TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rate
 TEXT += ["escape", "fluctuations", "second_layer", "steps", "own_problem"]
 PAGES = [
     "index",
+    "notation",
     "setting",
     *TEXT,
     "explore",
@@ -69,7 +70,14 @@ def test_every_page_is_there(built_book):
 
 def test_the_first_page_shows_a_figure_at_once(built_book):
     page = Page(built_book / "index.html")
-    assert [src for src, alt in page.images if "2-right" in src and len(alt) > 60]
+    assert [src for src, alt in page.images if "idea" in src and len(alt) > 60]
+
+
+def test_every_page_says_what_one_learns_what_one_needs_and_how_long_it_takes(built_book):
+    for name in pages_of(built_book):
+        text = " ".join(" ".join(Page(built_book / name).text).split())
+        for part in ("On this page", "You will learn", "You need", "Time"):
+            assert part in text, f"{name}: {part}"
 
 
 def test_links_and_images_lead_somewhere(built_book):
