@@ -2,6 +2,7 @@
 
 import re
 
+import matplotlib
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -14,6 +15,21 @@ def run(page, names):
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(code, page, "exec"), names)
     return names
+
+
+COOKBOOK = re.findall(
+    r"^## (.*?)\n(.*?)(?=^## |\Z)", (ROOT / "book/cookbook.md").read_text("utf-8"), re.M | re.S
+)
+
+
+@pytest.mark.parametrize(("question", "recipe"), COOKBOOK, ids=[q for q, _ in COOKBOOK])
+def test_a_recipe_stands_alone(question, recipe, tmp_path, monkeypatch, capsys):
+    """Each has one block of code, which runs by itself and shows something."""
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    (code,) = re.findall(r"```python\n(.*?)```", recipe, re.DOTALL)
+    exec(compile(code, question, "exec"), {"__name__": "recipe"})
+    assert capsys.readouterr().out.strip() or list(tmp_path.glob("*.svg"))
 
 
 def test_your_own_problem(tmp_path, monkeypatch):
