@@ -106,6 +106,7 @@ def status(root: Path) -> str:
     built = datetime.now(UTC)
     return "\n".join(
         [
+            "## In short\n",
             f"Built on {built:%-d %B %Y} from commit `{commit(root)}` on {platform.system()}, "
             f"{platform.machine()}.  {len(rows)} figures took {seconds / 60:.1f} minutes of "
             f"notebooks in all.  Verdicts on the paper's claims: {said}.",

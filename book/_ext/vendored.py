@@ -53,6 +53,10 @@ class NpmPackage:
         return f"{registry.rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
 
 
+#: What MathJax loads beside its core: LaTeX in, HTML out, and MathML for screen readers.  Its
+#: combined scripts, with the menu and the speech engine, weigh twice as much.
+MATHJAX_PARTS = ("input/tex", "output/chtml", "a11y/assistive-mml")
+
 _WIDGET_FONTS = (
     "1551f4f60c37af51121f.woff2",
     "eeccf4f66002c6f2ba24.woff",
@@ -82,11 +86,10 @@ PACKAGES = (
         "3.2.2",
         "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
         (
-            ("es5/tex-mml-chtml.js", "mathjax/tex-mml-chtml.js"),
+            *((f"es5/{part}", f"mathjax/{part}") for part in ("startup.js", "core.js")),
+            *((f"es5/{part}.js", f"mathjax/{part}.js") for part in MATHJAX_PARTS),
             ("es5/output/chtml/fonts", "mathjax/output/chtml/fonts"),
             ("es5/input/tex/extensions", "mathjax/input/tex/extensions"),
-            ("es5/a11y", "mathjax/a11y"),
-            ("es5/sre", "mathjax/sre"),
         ),
     ),
 )
@@ -171,7 +174,8 @@ def use(app: Sphinx, config: Any) -> None:
     """Take the folder into ``_static``."""
     cache = Path(app.srcdir).parent / ".cache"
     config.html_static_path = [*config.html_static_path, str(fetch(cache))]
-    config.mathjax_path = "vendored/mathjax/tex-mml-chtml.js"
+    config.mathjax_path = "vendored/mathjax/startup.js"
+    config.mathjax3_config = {"loader": {"load": list(MATHJAX_PARTS)}}
     config.nb_ipywidgets_js = {f"vendored/{name}": {} for name in WIDGET_SCRIPTS}
 
 

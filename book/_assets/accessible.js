@@ -1,0 +1,24 @@
+// Names for the theme's controls that have none, or another than the one that is seen.
+"use strict";
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const summary of document.querySelectorAll(".bd-sidenav summary")) {
+    const page = summary.closest("li").querySelector("a").textContent.trim();
+    summary.setAttribute("aria-label", `Pages below “${page}”`);
+  }
+  for (const button of document.querySelectorAll("button.search-button-field")) button.removeAttribute("aria-label");
+  for (const list of document.querySelectorAll(".citation-list")) list.removeAttribute("role");
+  for (const button of document.querySelectorAll(".theme-switch-button")) {
+    button.querySelectorAll("[data-mode], .theme-switch").forEach((icon) => icon.setAttribute("aria-hidden", "true"));
+  }
+});
+
+// When formulas are set and cells folded: what scrolls sideways must be within reach of the keyboard, and
+// what unfolds is called what it says.
+window.addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  for (const box of document.querySelectorAll("mjx-container[display], div.math, .cell_output, .pst-scrollable-table-container, pre, .highlight")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+  for (const summary of document.querySelectorAll(".bd-content summary[aria-label]")) summary.removeAttribute("aria-label");
+});

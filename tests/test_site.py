@@ -1,0 +1,169 @@
+"""The built site as a whole: accessible, light, and without a loose end."""
+
+import gzip
+import re
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+from browser import chromium, served
+from conftest import ROOT
+from pypdf import PdfReader
+from test_book import Page, pages_of
+
+sys.path.insert(0, str(ROOT / "book/_ext"))
+import printable
+from vendored import NpmPackage, download, unpack
+
+AXE = NpmPackage(
+    "axe-core",
+    "4.14.1",
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    (("axe.min.js", "axe.min.js"),),
+)
+#: What axe calls serious or worse, element by element; in the dark the colours alone.
+RUN_AXE = """async (dark) => {
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    const options = {resultTypes: ["violations"], ...(dark ? {runOnly: ["color-contrast"]} : {})};
+    return (await axe.run(document, options)).violations
+        .filter(found => ["serious", "critical"].includes(found.impact))
+        .flatMap(found => found.nodes.map(node => `${found.id}: ${node.target} ${node.html}`));
+}"""
+#: A first visit, as every host of static pages sends it: text compressed, the rest as it is.
+MEGABYTES = 1.5
+TEXT = (".html", ".js", ".css", ".svg", ".json")
+#: What belongs to widgets: the explorer, the widget manager and what it loads.
+WIDGETS = ("_static/explorer/", "vendored/require", "vendored/paths", "vendored/embed-amd")
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script of axe-core, fetched once and checked against its hash."""
+    folder = ROOT / ".cache" / f"axe-{AXE.version}"
+    if not (folder / "axe.min.js").is_file():
+        unpack(AXE, download(AXE), folder)
+    return folder / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def visits(browser, axe, built_book):
+    """Page → what axe finds in it, and what a first visit loads."""
+    out = {}
+    with served(built_book) as site:
+        for name in pages_of(built_book):
+            context = browser.new_context(bypass_csp=True)
+            page = context.new_page()
+            loaded = []
+            page.on("response", lambda answer, loaded=loaded: loaded.append(answer.url))
+            page.goto(site + name, wait_until="load")
+            page.evaluate("window.MathJax?.startup?.promise.then(() => undefined)")
+            page.add_script_tag(path=str(axe))
+            found = page.evaluate(RUN_AXE, False)
+            if not name.startswith("figures/"):
+                found += page.evaluate(RUN_AXE, True)
+            out[name] = found, {urlsplit(url).path.lstrip("/") for url in loaded}
+            context.close()
+    return out
+
+
+def test_axe_finds_nothing_serious_on_any_page(visits):
+    findings = [f"{name}: {one}" for name, (found, _) in visits.items() for one in found]
+    assert not findings, "\n".join(findings[:60])
+
+
+def test_pages_are_light(visits, built_book):
+    weights = {}
+    for name, (_, loaded) in visits.items():
+        files = {path: built_book / path for path in loaded if path and not _widget(path)}
+        weights[name] = {p: _sent(file) for p, file in files.items() if file.is_file()}
+        assert len(weights[name]) > 10
+    heavy = sorted(weights, key=lambda name: sum(weights[name].values()), reverse=True)
+    for name in heavy[:5]:
+        print(f"{name}: {sum(weights[name].values()) / 1e6:.2f} MB")
+    worst = weights[heavy[0]]
+    largest = sorted(worst.items(), key=lambda part: -part[1])[:8]
+    assert sum(worst.values()) < MEGABYTES * 1e6, (heavy[0], largest)
+
+
+def _widget(path):
+    return any(part in path for part in WIDGETS)
+
+
+def _sent(file):
+    content = file.read_bytes()
+    return len(gzip.compress(content) if file.suffix in TEXT else content)
+
+
+def test_fragments_lead_to_something(built_book):
+    """Links within the site, to the very place that they name."""
+    anchors = {}
+    for file in built_book.rglob("*.html"):
+        anchors[file] = set(re.findall(r'\bid="([^"]+)"', file.read_text("utf-8")))
+    for name in pages_of(built_book):
+        here = built_book / name
+        for target in Page(here).links:
+            path, _, fragment = target.partition("#")
+            if not fragment or "://" in target or target.startswith("mailto:"):
+                continue
+            there = (here.parent / path).resolve() if path else here
+            if there in anchors:
+                assert fragment in anchors[there], f"{name}: {target}"
+
+
+def test_addresses_elsewhere_are_well_formed(built_book):
+    """Whether they answer is for `sphinx-build -b linkcheck`, which needs the network."""
+    for name in pages_of(built_book):
+        for target in Page(built_book / name).links:
+            if "://" in target:
+                assert re.fullmatch(r"https://[\w.-]+\.[a-z]+(:\d+)?(/\S*)?", target), (
+                    name,
+                    target,
+                )
+    text = (ROOT / "book/references.bib").read_text("utf-8")
+    for doi in re.findall(r"doi\s*=\s*\{(.*?)\}", text):
+        assert re.fullmatch(r"10\.\d{4,9}/\S+", doi), doi
+
+
+def test_the_book_prints(built_book, tmp_path):
+    toc = tmp_path / "_toc.yml"
+    toc.write_text(
+        "root: index\nchapters:\n"
+        "  - file: high_dimensional\n    sections:\n      - file: figures/high-dimensional\n"
+    )
+    target = tmp_path / "book.pdf"
+    count = printable.make(built_book, toc, target)
+    reader = PdfReader(target)
+    assert 12 < count == len(reader.pages)
+    assert {tuple(round(float(x)) for x in page.mediabox[2:]) for page in reader.pages} == {
+        (595, 842)
+    }
+    first, second, below = reader.outline
+    assert first.title == "One ODE for all regimes"
+    assert [entry.title for entry in below] == [
+        "High dimension: the flow with and without its variance"
+    ]
+    text = " ".join("".join(page.extract_text() for page in reader.pages).split())
+    for part in (first.title, second.title, "near perfect learning", "Next", "On this page"):
+        assert (part in text) is (part != "Next"), part
+
+
+def test_no_common_misspelling():
+    """Of all prose, docstrings and comments, by codespell's list."""
+    places = ("book", "lib", "notebooks", "tests", "benchmarks")
+    files = [f for place in places for f in (ROOT / place).rglob("*") if _prose(f)]
+    files += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    command = [sys.executable, "-m", "codespell_lib", "-L", "hda,ue,nd,fo,te", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _prose(file):
+    made = ROOT / "book/figures" in file.parents
+    return file.suffix in (".md", ".py", ".ipynb", ".js", ".css", ".yml") and not made
