@@ -1,5 +1,6 @@
 """The project around the code: README, requirements, style."""
 
+import importlib
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 
+import yaml
 from conftest import ROOT
 
 
@@ -91,3 +93,42 @@ def test_lint_and_format():
 def test_modules_stay_small():
     for path in (ROOT / "lib").rglob("*.py"):
         assert len(path.read_text("utf-8").splitlines()) <= 400, path
+
+
+def test_every_entry_of_the_api_reference_has_an_example():
+    """Functions, classes, and the methods that are shown; doctest runs them."""
+    module, without = "", []
+    for line in (ROOT / "book/api.md").read_text("utf-8").splitlines():
+        if match := re.match(r"\.\. currentmodule:: (\S+)", line):
+            module = match[1]
+        elif match := re.match(r"\.\. auto(?:class|function|exception):: (\S+)", line):
+            owner, _, name = f"{module}.{match[1]}".rpartition(".")
+            if match[1].startswith("twolayer."):
+                owner, _, name = match[1].rpartition(".")
+            entry = getattr(importlib.import_module(owner), name)
+            without += [match[1]] if ">>>" not in entry.__doc__ else []
+        elif match := re.match(r"\s+:members: (.+)", line):
+            members = {n.strip(): getattr(entry, n.strip(), None) for n in match[1].split(",")}
+            without += [
+                f"{entry.__name__}.{name}"
+                for name, member in members.items()
+                if callable(member) and ">>>" not in member.__doc__
+            ]
+    assert module
+    assert not without
+
+
+def test_the_page_how_to_cite_says_what_the_citation_file_says():
+    known = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    page = (ROOT / "book/cite.md").read_text("utf-8")
+    flat = page.replace("{", "").replace("}", "")
+    for part in (known["title"], known["version"], known["license"]):
+        assert str(part) in flat, part
+    paper = known["preferred-citation"]
+    entry = (ROOT / "book/references.bib").read_text("utf-8").partition("\n}\n")[0]
+    flat = entry.replace("{", "").replace("}", "").replace("\\&", "&")
+    parts = [paper["title"], paper["volume"], paper["start"], paper["end"], paper["year"]]
+    parts += [paper["url"], *(author["family-names"] for author in paper["authors"])]
+    for part in parts:
+        assert str(part) in flat, part
+    assert entry.count("\n") + 2 == 10  # the lines that the page shows

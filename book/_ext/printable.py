@@ -127,6 +127,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="printable.py", description="The book as one PDF.")
     parser.add_argument("site", nargs="?", type=Path, default=Path("_build/html"))
     parser.add_argument("target", nargs="?", type=Path, default=Path("twolayer.pdf"))
-    asked = parser.parse_args()
     contents = Path(__file__).resolve().parents[1] / "_toc.yml"
-    print(f"{make(asked.site, contents, asked.target)} pages in {asked.target}")
+    parser.add_argument("--toc", type=Path, default=contents, help="which pages, in which order")
+    asked = parser.parse_args()
+    print(f"{make(asked.site, asked.toc, asked.target)} pages in {asked.target}")

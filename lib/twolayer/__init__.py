@@ -10,7 +10,8 @@ arXiv:2302.05882).  Data flows one way:
 from twolayer import regimes
 from twolayer.activations import Activation
 from twolayer.errors import InvalidInput
-from twolayer.mean_field import MeanFieldTrajectory, solve_mean_field
+from twolayer.mean_field import solve_mean_field
+from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.particles import Particles

@@ -89,6 +89,11 @@ def load(root: Path) -> dict[str, Figure]:
         If it is not plain YAML (no tags, no aliases, no key twice), an entry lacks a
         template, a profile or a title, names a file outside ``notebooks``, or sets a
         parameter that its template does not have.
+
+    Examples
+    --------
+    >>> load(project_root())["2-right"].title
+    'One ODE for all dimensions'
     """
     entries = _yaml(root / "notebooks" / "figures.yml")
     if not isinstance(entries, dict):

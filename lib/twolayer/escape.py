@@ -45,6 +45,12 @@ class Plateau:
         μ: M grows as exp(μt), and the squared cosine as exp(2μt); below zero it dies out.
     diffusion : float
         D: in time t SGD adds (γ/p)(D/d) t to the variance of each entry of M.
+
+    Examples
+    --------
+    >>> found = plateau(learning_rate=0.04, spherical=True)
+    >>> f"{found.rate:.2f}"
+    '3.04'
     """
 
     q: float

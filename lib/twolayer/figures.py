@@ -72,6 +72,12 @@ def stamp(root: Path, figure: Figure, profile: str) -> str:
     -------
     str
         Hexadecimal SHA-256.
+
+    Examples
+    --------
+    >>> root = project_root()
+    >>> len(stamp(root, load(root)["4"], "quick"))
+    64
     """
     digest = hashlib.sha256()
     package = root / "lib" / "twolayer"
@@ -177,6 +183,14 @@ def make(
     -----
     RuntimeWarning
         If a file is not what its notebook wrote; the figure is then made again.
+
+    Examples
+    --------
+    >>> try:
+    ...     make(project_root(), ids=["7"])
+    ... except InvalidInput as error:
+    ...     print(str(error)[:15])
+    figure: got '7'
     """
     root = as_path("root", root)
     figures = load(root)

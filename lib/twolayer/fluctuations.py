@@ -54,6 +54,14 @@ class Fluctuations:
     sampling_error : float
         Relative standard error of D from its quasi-random points, the larger of first and
         last state.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+    >>> band = fluctuations(tl.Task("erf"), start, learning_rate=0.5, d=1000, t_eval=[0.0, 1.0])
+    >>> band.M_std.shape, bool(band.risk_std[0] == 0), bool(band.distance[1] > 0)
+    ((2, 2, 1), True, True)
     """
 
     trajectory: Trajectory

@@ -1,6 +1,6 @@
 """Drawings that several figures share: mean-field curves, and printed values beside ours.
 
-Builds on `plotting`, `mean_field` and `paper`.
+Builds on `plotting`, `mean_field_trajectory` and `paper`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twolayer.mean_field import MeanFieldTrajectory
+from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.paper import Comparison
 from twolayer.plotting import COLOURS, MARKERS, risk_axes, sgd_band
 from twolayer.trajectory import Trajectory

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from twolayer.mean_field import MeanFieldTrajectory
+    from twolayer.mean_field_trajectory import MeanFieldTrajectory
 
     Result = Trajectory | MeanFieldTrajectory
 
@@ -147,6 +147,18 @@ def sgd_band(
     label, colour, marker : str
     every : int
         A marker at every so many recorded times.
+
+    Examples
+    --------
+    >>> import matplotlib.figure
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
+    >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2], runs=3)
+    >>> ax = matplotlib.figure.Figure().add_subplot()
+    >>> sgd_band(ax, run, "SGD", COLOURS[1], MARKERS[0])
+    >>> risk_axes(ax)
+    >>> ax.get_legend_handles_labels()[1]
+    ['SGD']
     """
     low, median, high = quantiles(runs.excess_risk)
     shown = runs.t > 0
@@ -232,6 +244,19 @@ def publish(
     claims : iterable of Measurement
     comparisons : iterable of Comparison
     folder : path
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import matplotlib.figure
+    >>> import twolayer as tl
+    >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
+    >>> path = tl.solve(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2])
+    >>> drawn = matplotlib.figure.Figure()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     publish("mine", drawn, curve_table({"ODE": path}), {"ode": path}, {}, folder=folder)
+    ...     sorted(file.name for file in Path(folder).iterdir())
+    ['mine-ode.nc', 'mine.csv', 'mine.json', 'mine.pdf', 'mine.svg']
     """
     folder = Path(folder)
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})

@@ -46,6 +46,12 @@ class Scales:
         The regime's name.
     description : str
         The smallest description whose neglected terms are all below `SMALL`, as a call.
+
+    Examples
+    --------
+    >>> point = scales(d=1000, p=10, learning_rate=5.0, noise=1e-3)
+    >>> point.regime, f"{point.fluctuations:.3f}"
+    ('high-dimensional', '0.022')
     """
 
     fluctuations: float

@@ -240,6 +240,17 @@ class Trajectory:
             If there is no such file.
         InvalidInput
             If the file is not a trajectory, or is damaged, or is of another task.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import twolayer as tl
+        >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
+        >>> path = tl.solve(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = Trajectory.load(path.save(f"{folder}/ode.nc"))
+        >>> bool((back.Q == path.Q).all()), back.parameters["learning_rate"]
+        (True, 0.1)
         """
         check_task(task)
         data = read_netcdf(path, _FORMAT)
@@ -283,6 +294,16 @@ class Divergence(ArithmeticError):
         The time t at which it happened, in units of p d / γ steps.
     trajectory : Trajectory
         What had been recorded until then.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
+    >>> try:
+    ...     tl.solve(tl.Task("square"), start, learning_rate=9.0, t_eval=[0.0, 100.0])
+    ... except tl.Divergence as error:
+    ...     print(error.time < 100, len(error.trajectory.t))
+    True 1
     """
 
     def __init__(self, reason: str, step: int, time: float, trajectory: Trajectory | None) -> None:

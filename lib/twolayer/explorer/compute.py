@@ -16,7 +16,8 @@ import numpy as np
 from twolayer import regimes
 from twolayer.explorer import triangle
 from twolayer.explorer.request import FLOWS, THEORIES, Request
-from twolayer.mean_field import MeanFieldTrajectory, solve_mean_field
+from twolayer.mean_field import solve_mean_field
+from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.particles import Particles
