@@ -132,3 +132,4 @@ def test_the_page_how_to_cite_says_what_the_citation_file_says():
     for part in parts:
         assert str(part) in flat, part
     assert entry.count("\n") + 2 == 10  # the lines that the page shows
+    assert f"{entry}\n}}" in (ROOT / "README.md").read_text("utf-8")

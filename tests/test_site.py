@@ -100,6 +100,49 @@ def _sent(file):
     return len(gzip.compress(content) if file.suffix in TEXT else content)
 
 
+#: Time shown, whether it plays, and how much of SGD is drawn.
+MOVING = """() => ({
+    t: +document.querySelector(".moving input").value,
+    playing: document.querySelector(".moving button").textContent === "Pause",
+    marks: document.querySelectorAll(".moving-sgd").length,
+    d: document.querySelector(".moving [aria-pressed=true]").textContent,
+})"""
+
+
+def test_the_first_page_moves_and_can_be_stopped(browser, built_book):
+    with served(built_book) as site:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(site, wait_until="load")
+        page.wait_for_function("+document.querySelector('.moving input').value > 10")
+        box = page.locator(".moving").bounding_box()
+        assert box["y"] + box["height"] < 800  # within one screen
+        page.get_by_role("button", name="Pause").click()
+        stopped = page.evaluate(MOVING)
+        page.wait_for_timeout(300)
+        assert page.evaluate(MOVING) == stopped
+        assert not stopped["playing"]
+        assert stopped["marks"] > 3
+        page.get_by_role("slider", name="time").press("End")
+        assert page.evaluate(MOVING)["t"] == 100
+        page.get_by_role("button", name="d = 10,000").click()
+        assert page.evaluate(MOVING)["d"] == "d = 10,000"
+        page.close()
+
+
+def test_the_first_page_stands_still_for_those_who_want_it(browser, built_book):
+    with served(built_book) as site:
+        context = browser.new_context(
+            reduced_motion="reduce", viewport={"width": 390, "height": 844}
+        )
+        page = context.new_page()
+        page.goto(site, wait_until="load")
+        shown = page.evaluate(MOVING)
+        assert not shown["playing"]
+        assert shown["t"] == 100
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        context.close()
+
+
 def test_fragments_lead_to_something(built_book):
     """Links within the site, to the very place that they name."""
     anchors = {}
