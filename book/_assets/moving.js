@@ -5,7 +5,7 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const SECONDS = 7; // for one dimension
-  const [W, H, LEFT, BOTTOM, EDGE] = [340, 290, 52, 44, 10];
+  const [W, H, LEFT, BOTTOM, EDGE] = [340, 290, 62, 44, 10];
   const digits = (x) => (x < 1 ? x.toPrecision(1) : x < 100 ? x.toPrecision(2) : x.toFixed(0));
   const power = (e) => "10" + (e < 0 ? "⁻" : "") + [...String(Math.abs(e))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[+c]).join("");
 
