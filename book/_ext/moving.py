@@ -61,8 +61,8 @@ class Moving(SphinxDirective):
             self.env.note_dependency(str(file))
         picture = nodes.image(uri=f"figures/{FIGURE}.svg", alt=ALT, width="100%")
         data = json.dumps(content(folder), separators=(",", ":")).replace("</", "<\\/")
-        before = f'<div class="moving" role="group" aria-label="{html.escape(ALT)}">'
-        after = f'<script type="application/json">{data}</script></div>'
+        before = f'<div class="moving" role="group" aria-label="{html.escape(ALT)}"><noscript>'
+        after = f'</noscript><script type="application/json">{data}</script></div>'
         return [nodes.raw("", before, format="html"), picture, nodes.raw("", after, format="html")]
 
 
