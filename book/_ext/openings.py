@@ -1,4 +1,4 @@
-"""Sphinx extension: the opening of every figure's page.
+"""Sphinx extension: the opening of every figure's page that has none of its own.
 
 A figure's page is its executed notebook.  When Sphinx reads it, a box is put below the title
 that says what one learns there, which page one should know (the one above it in `_toc.yml`)
@@ -73,7 +73,7 @@ def open_page(app: Sphinx, page: str, source: list[str]) -> None:
     notebook = json.loads(source[0])
     first = notebook["cells"][0]
     title, _, rest = "".join(first["source"]).partition("\n")
-    if first["cell_type"] != "markdown" or not title.startswith("# "):
+    if first["cell_type"] != "markdown" or not title.startswith("# ") or "On this page" in rest:
         return
     toc = yaml.safe_load((Path(app.srcdir) / "_toc.yml").read_text("utf-8"))
     box = opening(known[name].title, parents(toc).get(page), notebook["cells"])
