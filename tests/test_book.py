@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy
 import pytest
+import scipy
 from conftest import ROOT, jupyter_book, write_notebook
 
 from twolayer import claims, figures
@@ -169,6 +171,23 @@ def test_published_numbers_are_finite_and_named(built_book, name):
     assert len(rows) > (100 if rows[0] == CURVES else 5)
     assert all(len(row) == len(rows[0]) and all(row) for row in rows)
     assert not [row for row in rows if {"nan", "inf", "-inf"} & {cell.lower() for cell in row}]
+
+
+def test_all_data_of_all_figures_are_a_click_away(built_book):
+    links = {link.rpartition("/")[2] for link in Page(built_book / "data.html").links}
+    for name in IDS:
+        kept = (ROOT / "book/figures").glob(f"{name}-*.nc")
+        files = [f"{name}.{kind}" for kind in ("svg", "pdf", "csv", "json")]
+        assert {*files, *(file.name for file in kept)} <= links, name
+
+
+def test_the_status_names_versions_commit_and_every_figure(built_book):
+    page = Page(built_book / "status.html")
+    text = " ".join(" ".join(page.text).split())
+    for name, version in (("numpy", numpy.__version__), ("scipy", scipy.__version__)):
+        assert f"{name} {version}" in text
+    assert re.search(r"from commit ([0-9a-f]{10}|unknown) on", text)
+    assert {f"figures/{name}.html" for name in IDS} <= set(page.links)
 
 
 def test_every_figure_of_the_paper_is_there():
