@@ -52,14 +52,13 @@ def minutes(cells: list[dict[str, Any]]) -> int:
     return ceil(text["markdown"] / WORDS + text["code"] / LINES)
 
 
-def opening(title: str, above: str | None, cells: list[dict[str, Any]]) -> str:
+def opening(title: str, needed: str | None, cells: list[dict[str, Any]]) -> str:
     """The box, in Markdown."""
-    need = f"[](../{above}.md)" if above and "/" not in above else "[](../setting.md)"
     return (
         "```{admonition} On this page\n:class: note\n"
         f"**You will learn** how “{title}” is made, cell by cell, and what came of it; "
         "picture, data and numbers are at the end to download.\n"
-        f"**You need** {need}.\n"
+        f"**You need** {f'[](../{needed}.md)' if needed else 'nothing else'}.\n"
         f"**Time**: about {minutes(cells)} minutes.\n```\n"
     )
 
@@ -76,7 +75,9 @@ def open_page(app: Sphinx, page: str, source: list[str]) -> None:
     if first["cell_type"] != "markdown" or not title.startswith("# ") or "On this page" in rest:
         return
     toc = yaml.safe_load((Path(app.srcdir) / "_toc.yml").read_text("utf-8"))
-    box = opening(known[name].title, parents(toc).get(page), notebook["cells"])
+    candidates = (parents(toc).get(page), "setting")
+    pages = (each for each in candidates if each in app.env.found_docs and "/" not in each)
+    box = opening(known[name].title, next(pages, None), notebook["cells"])
     first["source"] = f"{title}\n\n{box}{rest}"
     source[0] = json.dumps(notebook)
 
