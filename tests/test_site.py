@@ -1,6 +1,8 @@
 """The built site as a whole: accessible, light, and without a loose end."""
 
+import doctest
 import gzip
+import importlib
 import re
 import subprocess
 import sys
@@ -210,3 +212,10 @@ def test_no_common_misspelling():
 def _prose(file):
     made = ROOT / "book/figures" in file.parents
     return file.suffix in (".md", ".py", ".ipynb", ".js", ".css", ".yml") and not made
+
+
+@pytest.mark.parametrize("name", ["inventory", "light", "openings", "printable"])
+def test_examples_of_the_extensions_run(name):
+    tried = doctest.testmod(importlib.import_module(name))
+    assert tried.attempted
+    assert not tried.failed
