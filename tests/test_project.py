@@ -95,7 +95,7 @@ def test_modules_stay_small():
         assert len(path.read_text("utf-8").splitlines()) <= 400, path
 
 
-def test_every_entry_of_the_api_reference_has_an_example():
+def test_every_function_class_and_method_of_the_api_reference_has_an_example():
     """Functions, classes, and the methods that are shown; doctest runs them."""
     module, without = "", []
     for line in (ROOT / "book/api.md").read_text("utf-8").splitlines():
