@@ -10,7 +10,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from twolayer.plotting import COLOURS, MARKERS, STYLE
+from twolayer.colours import COLOURS
+from twolayer.plotting import STYLE, TWO
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 #: Panel → (title, x label, y label).
 PANELS = {
@@ -28,12 +31,12 @@ SGD = ("projected", "direct", "NumPy", "PyTorch")
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
     """Write the plot of a report to `path`, format by its ending."""
-    with mpl.rc_context(STYLE | {"svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(11, 10.5))
-        upper, lower = figure.subfigures(2, 1, height_ratios=[2, 1])
-        grid = upper.add_gridspec(2, 3)
+    with mpl.rc_context(STYLE | {"svg.fonttype": "none"}):
+        figure = Figure(figsize=(TWO, 14))
+        upper, lower = figure.subfigures(2, 1, height_ratios=[3, 2])
+        grid = upper.add_gridspec(3, 2)
         for n, (panel, (title, x, y)) in enumerate(PANELS.items()):
-            ax = upper.add_subplot(grid[divmod(n, 3)])
+            ax = upper.add_subplot(grid[divmod(n, 2)])
             curves = [curve for curve in report["curves"] if curve["panel"] == panel]
             for n_th, curve in enumerate(curves):
                 c = SGD.index(curve["series"]) if curve["series"] in SGD else n_th
@@ -42,7 +45,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
                 ax.loglog(xs, ys, label=curve["series"], markersize=4, **style)
             ax.set(title=title, xlabel=x, ylabel=y)
             if curves:
-                ax.legend(fontsize=7)
+                ax.legend(handlelength=1, labelspacing=0.2)
         _targets(lower.add_subplot(), report["lines"])
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -59,8 +62,8 @@ def _targets(ax: Axes, lines: list[Mapping[str, Any]]) -> None:
             rows.append((line["name"], better, line["met"]))
     for n, (_, better, met) in enumerate(reversed(rows)):
         ax.plot([1, better], [n, n], color="0.7")
-        ax.plot(better, n, MARKERS[0 if met else 1], color=COLOURS[1 if met else 2])
-    ax.axvline(1, color=COLOURS[0])
+        ax.plot(better, n, MARKERS[0 if met else 1], color=COLOURS[0 if met else 1])
+    ax.axvline(1, color="black")
     ax.set_yticks(range(len(rows)), [name for name, *_ in reversed(rows)])
     label = "times better than its target (circle: met, square: not met)"
     ax.set(xscale="log", xlabel=label, title="lines with a target")

@@ -23,8 +23,8 @@ def test_template(path):
     assert pictures
     for cell in pictures:
         assert len(cell.metadata["mystnb"]["image"]["alt"]) > 60
-    assert "plotting.publish(" in code[-1].source
-    assert "plotting.colophon(" in code[-1].source
+    assert "publishing.publish(" in code[-1].source
+    assert "publishing.colophon(" in code[-1].source
 
 
 def test_every_template_is_used_and_every_figure_has_a_page():

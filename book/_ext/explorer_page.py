@@ -69,24 +69,30 @@ def draw(triangle: dict[str, Any], target: Path) -> None:
     """The three corners as a picture."""
     from matplotlib.figure import Figure
 
-    from twolayer import plotting
+    from twolayer.colours import REGIMES
 
     n = triangle["resolution"]
+    look = {
+        "full": ("black", "-"),
+        "gradient-flow": (REGIMES["gradient flow"], "--"),
+        "mean-field-limit": (REGIMES["mean field"], ":"),
+    }
     corners = {"gradient flow": f"{n},0", "high-dimensional": f"0,{n}", "mean field": "0,0"}
-    figure = Figure(figsize=(9, 3.1), layout="constrained")
+    figure = Figure(figsize=(6.9, 3.1), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     for ax, (name, key) in zip(axes, corners.items(), strict=True):
         point = triangle["points"][key]
-        for style, curve in zip(("-", "--", ":"), point["curves"], strict=True):
-            ax.loglog(point["t"][1:], curve["excess_risk"][1:], style, label=curve["label"])
+        for curve in point["curves"]:
+            colour, dash = look[curve["theory"]]
+            ax.loglog(
+                point["t"][1:], curve["excess_risk"][1:], dash, color=colour, label=curve["label"]
+            )
         size = point["request"]
         title = f"{name}\nγ = {size['learning_rate']:.2g}, d = {size['d']}, p = {size['p']}"
         ax.set(xlabel="time t", ylim=(1e-6, 1))
         ax.set_title(title, fontsize=10)
-        for line, colour in zip(ax.lines, plotting.COLOURS, strict=False):
-            line.set_color(colour)
     axes[0].set_ylabel("excess risk R − Δ/2")
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].legend(fontsize=10, frameon=False)
     figure.savefig(target, metadata={"Date": None})
 
 

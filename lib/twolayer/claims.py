@@ -225,7 +225,7 @@ def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     Raises
     ------
     InvalidInput
-        If a file is not what `plotting.publish` writes.
+        If a file is not what `publishing.publish` writes.
     """
     kinds = _ENTRIES[choice("section", section, _ENTRIES)]
     out = {}

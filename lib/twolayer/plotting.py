@@ -1,43 +1,44 @@
-"""The look of the figures, in one place, and what is published beside each.
+"""The look of the figures: one visual language, in one place.
 
-Theory is a line, SGD is markers with a band (median and the central 68 % of the
-runs).  Colours are Okabe & Ito's, which remain distinct under colour blindness.
-Builds on `trajectory`, `paper` and `claims`.
+Theory is a line, SGD is one mark, an open circle (the median) with a band or bar (the
+central 68 % of the runs).  A colour is a regime, or SGD where all runs are compared with one
+curve; black is what everything in a panel is compared with.  Sizes that approach a limit
+are shades of one colour, darker towards the limit.  Curves are named at their ends.
+Builds on `colours`, `trajectory`, `mean_field_trajectory` and `paper`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.claims import Measurement, mean_and_error, with_error
-from twolayer.paper import Comparison, PrintedValue
+from twolayer.colours import REGIMES, SGD, shades
+from twolayer.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.paper import PrintedValue
 from twolayer.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from twolayer.mean_field_trajectory import MeanFieldTrajectory
-
-    Result = Trajectory | MeanFieldTrajectory
-
-#: Okabe & Ito's palette without yellow, black first.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-#: One marker for each curve of a figure, so that colour never stands alone.
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+#: Time and risk are written alike on all axes.
+TIME = r"time $t = \nu\,\gamma/(pd)$"
+RISK = r"excess risk $R - \Delta/2$"
+#: How wide a figure of one panel is, and of two side by side, in inches.
+ONE, TWO = 6.0, 6.9
+#: The one mark of SGD.
+_CIRCLE: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 4.8, "mfc": "white", "mew": 1.2}
 
 #: Matplotlib settings of every figure of the book.
 STYLE: dict[str, Any] = {
-    "figure.figsize": (6.4, 4.2),
+    "figure.figsize": (ONE, 4.2),
     "figure.constrained_layout.use": True,
     "font.size": 11,
+    "axes.titlesize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -50,14 +51,15 @@ STYLE: dict[str, Any] = {
 }
 
 
+def time_axis(ax: Axes) -> None:
+    """Label a logarithmic axis of time."""
+    ax.set(xscale="log", xlabel=TIME)
+
+
 def risk_axes(ax: Axes) -> None:
     """Label the axes of a figure of excess risk against time, both logarithmic."""
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel=r"time $t = \nu\,\gamma/(pd)$  ($\nu$ steps)",
-        ylabel=r"excess risk $R - \Delta/2$",
-    )
+    time_axis(ax)
+    ax.set(yscale="log", ylabel=RISK)
 
 
 def quantiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,72 +83,133 @@ def quantiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low, median, high
 
 
-def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> np.ndarray:
-    """SGD's excess risk over the ODE's, run by run, averaged over the times of a span.
+def label_ends(ax: Axes, ends: Iterable[tuple[float, float, str, Any]], apart: float = 13) -> None:
+    """Name curves at their right ends, in their own colours, the names apart from each other.
 
     Parameters
     ----------
-    runs : Trajectory
-        From `simulate`.
-    theory : Trajectory
-        From `solve`, at times > 0 that cover the span; interpolated in both logarithms.
-    first, last : float
-        The span of time.
-
-    Returns
-    -------
-    array, shape (R,)
-        Empty if nothing was recorded in the span.
+    ax : matplotlib.axes.Axes
+        With its scales and limits as they shall be.
+    ends : iterable of (x, y, text, colour)
+        Where each curve ends, and its name.
+    apart : float
+        Least distance of two names above each other, in points.
 
     Examples
     --------
-    >>> import twolayer as tl
-    >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=20)
-    >>> sgd = tl.simulate(task, start, learning_rate=0.01, t_eval=[0.1, 0.2], runs=3)
-    >>> ode = tl.solve(task, start.overlaps(), learning_rate=0.01, t_eval=[0.1, 0.2])
-    >>> bool((abs(ratios(sgd, ode, 0.1, 0.3) - 1) < 0.1).all())
-    True
+    >>> import matplotlib.figure
+    >>> ax = matplotlib.figure.Figure().add_subplot()
+    >>> label_ends(ax, [(1, 0.50, "p = 2", "black"), (1, 0.51, "p = 4", "red")])
+    >>> [text.get_text() for text in ax.texts]
+    ['p = 2', 'p = 4']
     """
-    here = (runs.t >= first) & (runs.t <= last)
-    if not here.any():
-        return np.empty(0)
-    log_risk = np.interp(np.log(runs.t[here]), np.log(theory.t), np.log(theory.excess_risk))
-    return (runs.excess_risk[:, here] / np.exp(log_risk)).mean(axis=1)
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()  # the layout decides where a value lies
+    points = 72 / figure.dpi
+    ends = list(ends)
+    at = ax.transData.transform([(x, y) for x, y, *_ in ends]) * points
+    bottom = ax.bbox.y0 * points
+    placed: list[tuple[float, float]] = []
+    order = sorted(range(len(ends)), key=lambda i: at[i, 1])
+    heights = {}
+    for i in order:
+        near = [y for x, y in placed if abs(x - at[i, 0]) < 70]
+        heights[i] = max([at[i, 1], bottom + 4, *(y + apart for y in near)])
+        placed.append((at[i, 0], heights[i]))
+    for i, (x, y, text, colour) in enumerate(ends):
+        ax.annotate(
+            text,
+            (x, y),
+            (6, heights[i] - at[i, 1]),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            zorder=6,
+        )
 
 
-def uncertain(values: np.ndarray) -> str:
-    """The mean of independent values with its standard error, as text.
+def key(ax: Axes, theory: str = "ODE", sgd: str = "SGD", **where: Any) -> None:
+    """A small legend of the marks: what a line is, what a circle is, and named extras.
 
     Parameters
     ----------
-    values : array, shape (R,)
-        At least two values.
-
-    Returns
-    -------
-    str
+    ax : matplotlib.axes.Axes
+        What has a label in it is listed as well.
+    theory, sgd : str
+        Left out if empty.
+    **where
+        As `matplotlib.axes.Axes.legend` takes it.
 
     Examples
     --------
-    >>> uncertain(np.array([0.98, 1.01, 1.03, 1.02]))
-    '1.010 ± 0.011'
+    >>> import matplotlib.figure
+    >>> ax = matplotlib.figure.Figure().add_subplot()
+    >>> key(ax, "ODE", "SGD, d = 10")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['ODE', 'SGD, d = 10']
     """
-    return with_error(*mean_and_error(values))
+    from matplotlib.lines import Line2D
+
+    marks = []
+    if theory:
+        marks.append((Line2D([], [], color="0.3"), theory))
+    if sgd:
+        marks.append((Line2D([], [], **_CIRCLE, color="0.3"), sgd))
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(
+        [mark for mark, _ in marks] + handles,
+        [text for _, text in marks] + labels,
+        **{"loc": "lower left"} | where,
+    )
+
+
+def sgd_points(
+    ax: Axes, x: Any, y: Any, error: Any, colour: str = SGD, label: str | None = None
+) -> None:
+    """Draw numbers that were measured on SGD: circles with bars.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x, y : array, shape (N,)
+    error : array, shape (N,) or (2, N)
+        Below and above, as `matplotlib.axes.Axes.errorbar` takes it.
+    colour : str
+    label : str, optional
+
+    Examples
+    --------
+    >>> import matplotlib.figure
+    >>> ax = matplotlib.figure.Figure().add_subplot()
+    >>> sgd_points(ax, [1, 2], [1, 2], [0.1, 0.1])
+    """
+    ax.errorbar(
+        x, y, error, color=colour, label=label, capsize=2.5, elinewidth=1.2, zorder=4, **_CIRCLE
+    )
 
 
 def sgd_band(
-    ax: Axes, runs: Trajectory, label: str, colour: str, marker: str, every: int = 1
+    ax: Axes,
+    runs: Trajectory,
+    label: str | None = None,
+    colour: str = SGD,
+    every: int | tuple[int, int] = 1,
+    x: np.ndarray | None = None,
 ) -> None:
-    """Draw the excess risk of SGD: markers at the median, a band over the runs.
+    """Draw the excess risk of SGD: circles at the median, a band over the runs.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
     runs : Trajectory
         From `simulate`.
-    label, colour, marker : str
-    every : int
-        A marker at every so many recorded times.
+    label : str, optional
+        For a legend.
+    colour : str
+    every : int or (int, int)
+        A circle at every so many recorded times, from the first or a later one on.
+    x : array, shape (T,), optional
+        Where to draw, instead of at the times.
 
     Examples
     --------
@@ -155,26 +218,43 @@ def sgd_band(
     >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
     >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2], runs=3)
     >>> ax = matplotlib.figure.Figure().add_subplot()
-    >>> sgd_band(ax, run, "SGD", COLOURS[1], MARKERS[0])
+    >>> sgd_band(ax, run, "SGD")
     >>> risk_axes(ax)
     >>> ax.get_legend_handles_labels()[1]
     ['SGD']
     """
-    low, median, high = quantiles(runs.excess_risk)
-    shown = runs.t > 0
-    ax.fill_between(runs.t[shown], low[shown], high[shown], color=colour, alpha=0.22, lw=0)
-    ax.plot(
-        runs.t[shown],
-        median[shown],
-        ls="none",
-        marker=marker,
-        ms=4.5,
-        markevery=every,
-        color=colour,
-        mfc="white",
-        mew=1.2,
-        label=label,
-    )
+    x = runs.t if x is None else x
+    shown = x > 0
+    quantile_band(ax, x[shown], runs.excess_risk[:, shown], label, colour, every)
+
+
+def quantile_band(
+    ax: Axes,
+    x: np.ndarray,
+    values: np.ndarray,
+    label: str | None = None,
+    colour: str = SGD,
+    every: int | tuple[int, int] = 1,
+) -> None:
+    """Draw runs of SGD as `sgd_band` does, whatever was measured on them.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x : array, shape (T,)
+    values : array, shape (R, T)
+    label, colour, every
+        As in `sgd_band`.
+
+    Examples
+    --------
+    >>> import matplotlib.figure
+    >>> ax = matplotlib.figure.Figure().add_subplot()
+    >>> quantile_band(ax, np.arange(3.0), np.arange(12.0).reshape(4, 3))
+    """
+    low, median, high = quantiles(values)
+    ax.fill_between(x, low, high, color=colour, alpha=0.22, lw=0)
+    ax.plot(x, median, markevery=every, color=colour, label=label, zorder=4, **_CIRCLE)
 
 
 def printed_marks(ax: Axes, values: Iterable[PrintedValue]) -> None:
@@ -184,133 +264,48 @@ def printed_marks(ax: Axes, values: Iterable[PrintedValue]) -> None:
     ax.plot(*zip(*points, strict=True), "x", label="printed in the paper", **style)
 
 
-def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
-    """The excess risk of several trajectories as one long table.
+def mean_field_panel(
+    ax: Axes,
+    curves: Mapping[int, MeanFieldTrajectory],
+    limit: MeanFieldTrajectory | None,
+    sgd: Mapping[int, Trajectory],
+    as_printed: Mapping[int, np.ndarray] | None = None,
+    every: int = 6,
+) -> dict[int, str]:
+    """Excess risk of finite p (shades of the mean field), of p = ∞ (black), and of SGD.
 
     Parameters
     ----------
+    ax : matplotlib.axes.Axes
     curves : mapping
-        Name → trajectory of `solve`, `solve_mean_field`, or `simulate` (which gives quantiles).
+        p → solution.
+    limit : MeanFieldTrajectory, optional
+        The p = ∞ solution.
+    sgd : mapping
+        p → runs, for some or all of these p.
+    as_printed : mapping, optional
+        p → the risk as the published numerics compute it: thin and dashed.
+    every : int
+        A circle at every so many recorded times.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns curve, t, excess_risk (the median), low, high.
-
-    Examples
-    --------
-    >>> import twolayer as tl
-    >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
-    >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1], runs=3)
-    >>> list(curve_table({"SGD": run}).columns)
-    ['curve', 't', 'excess_risk', 'low', 'high']
+    dict
+        p → its colour, named in a legend.
     """
-    import pandas
-
-    tables = []
-    for name, trajectory in curves.items():
-        risk = trajectory.excess_risk
-        low, median, high = quantiles(risk) if risk.ndim == 2 else (risk, risk, risk)
-        columns = {"t": trajectory.t, "excess_risk": median, "low": low, "high": high}
-        tables.append(pandas.DataFrame({"curve": name, **columns}))
-    return pandas.concat(tables, ignore_index=True)
-
-
-def publish(
-    name: str,
-    figure: Figure,
-    table: pandas.DataFrame,
-    trajectories: Mapping[str, Result],
-    results: Mapping[str, str],
-    claims: Iterable[Measurement] = (),
-    comparisons: Iterable[Comparison] = (),
-    folder: str | Path = ".",
-) -> None:
-    """Write what a figure offers for download, and the numbers that the prose quotes.
-
-    Parameters
-    ----------
-    name : str
-        Figure id; files are called after it.
-    figure : matplotlib.figure.Figure
-        Written as SVG and PDF.
-    table : pandas.DataFrame
-        The drawn numbers, written as CSV.
-    trajectories : mapping
-        Written as NetCDF, ``<name>-<key>.nc``.
-    results : mapping
-        Numbers as text, for the book's ``{result}`` role.  With the claims and comparisons
-        they make up the JSON file.
-    claims : iterable of Measurement
-    comparisons : iterable of Comparison
-    folder : path
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import matplotlib.figure
-    >>> import twolayer as tl
-    >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
-    >>> path = tl.solve(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2])
-    >>> drawn = matplotlib.figure.Figure()
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     publish("mine", drawn, curve_table({"ODE": path}), {"ode": path}, {}, folder=folder)
-    ...     sorted(file.name for file in Path(folder).iterdir())
-    ['mine-ode.nc', 'mine.csv', 'mine.json', 'mine.pdf', 'mine.svg']
-    """
-    folder = Path(folder)
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-    table.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
-    for key, trajectory in trajectories.items():
-        trajectory.save(folder / f"{name}-{key}.nc")
-    content = {
-        "results": dict(results),
-        "claims": [c.as_dict() for c in claims],
-        "comparisons": [asdict(c) for c in comparisons],
-    }
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / f"{name}.json").write_text(text + "\n", "utf-8")
-
-
-def colophon(
-    name: str, parameters: Mapping[str, Any], seconds: float, trajectories: Iterable[Result]
-) -> str:
-    """The closing table of an executed notebook, in Markdown.
-
-    Parameters
-    ----------
-    name : str
-        Figure id.
-    parameters : mapping
-        Parameters of the notebook, seeds included.
-    seconds : float
-        Run time.
-    trajectories : iterable of Trajectory or MeanFieldTrajectory
-        What the figure was made of; their versions are stated.
-
-    Returns
-    -------
-    str
-    """
-    versions: dict[str, str] = {}
-    methods: list[str] = []
-    for trajectory in trajectories:
-        kept = trajectory.provenance
-        versions |= {n: kept[n] for n in ("python", "twolayer", "numpy", "scipy", "numba")}
-        if "why" in kept:
-            methods.append(
-                f"d = {trajectory.parameters['d']:,}: {kept['method']} ({kept['why']}), "
-                f"{kept['steps']:,} steps a run"
-            )
-    rows = {
-        "Figure of the paper": f"{name}, arXiv:2302.05882"
-        if name[0].isdigit()
-        else "none: our own",
-        "Parameters": ", ".join(f"`{n} = {value!r}`" for n, value in parameters.items()),
-        "SGD": "<br>".join(dict.fromkeys(methods)) or "none",
-        "Run time": f"{seconds:.1f} s",
-        "Versions": ", ".join(f"{n} {v}" for n, v in versions.items()),
-    }
-    lines = ["| | |", "|---|---|", *(f"| {n} | {text} |" for n, text in rows.items())]
-    return "\n".join(lines)
+    sizes = sorted({*curves, *sgd})
+    colours = dict(zip(sizes, shades(REGIMES["mean field"], len(sizes)), strict=True))
+    for number, (p, colour) in enumerate(colours.items()):
+        if p in curves:
+            curve = curves[p]
+            ax.plot(curve.t, curve.excess_risk, color=colour, label=f"p = {p:,}", zorder=3)
+        if as_printed is not None and p in as_printed:
+            ax.plot(curves[p].t, as_printed[p], color=colour, lw=0.9, ls=(0, (5, 2)), zorder=2)
+        if p in sgd:
+            sgd_band(ax, sgd[p], None, colour, every=(number, every))
+    if limit is not None:
+        ax.plot(limit.t, limit.excess_risk, color="black", lw=1.4, label="p = ∞", zorder=3)
+    if as_printed is not None:
+        ax.plot([], [], color="0.4", lw=0.9, ls=(0, (5, 2)), label="computed as printed")
+    risk_axes(ax)
+    return colours

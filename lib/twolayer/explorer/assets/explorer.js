@@ -62,8 +62,8 @@ function riskPicture(answer) {
       if (i % 3 === 0) parts.push(make("circle", {cx, cy, r: 2.6, class: "tlx-sgd"}));
     });
   }
-  series.forEach((curve, i) =>
-    parts.push(make("polyline", {points: line(curve.t, curve.excess_risk).join(" "), class: `tlx-curve tlx-c${i}`, "data-theory": curve.theory})));
+  series.forEach((curve) =>
+    parts.push(make("polyline", {points: line(curve.t, curve.excess_risk).join(" "), class: "tlx-curve", "data-theory": curve.theory})));
   parts.push(make("line", {x1: 0, x2: 0, y1: top, y2: H - bottom, class: "tlx-now"}));
   const last = series.map((c) => `${c.label} ends at ${DIGITS(c.excess_risk.at(-1))}`).join(", ");
   const svg = picture(W, H, `Excess risk against time, both logarithmic: ${last || "SGD only"}.`, parts);
@@ -80,8 +80,8 @@ function power(e) {
 }
 
 function legend(answer) {
-  const items = answer.curves.map((c, i) => [make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
-    make("line", {x1: 1, x2: 25, y1: 5, y2: 5, class: `tlx-curve tlx-c${i}`})), " " + c.label]);
+  const items = answer.curves.map((c) => [make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
+    make("line", {x1: 1, x2: 25, y1: 5, y2: 5, class: "tlx-curve", "data-theory": c.theory})), " " + c.label]);
   if (answer.sgd) items.push([make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
     [make("rect", {x: 0, y: 0, width: 26, height: 10, class: "tlx-band"}), make("circle", {cx: 13, cy: 5, r: 2.6, class: "tlx-sgd"})]),
     ` SGD, ${answer.request.runs} runs (median, central 68 %)`]);

@@ -1,0 +1,315 @@
+"""What is published beside a figure: its files, its numbers, and how it was made.
+
+Builds on `plotting`, `errors`, `trajectory`, `mean_field_trajectory`, `paper` and `claims`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer.claims import Measurement, mean_and_error, with_error
+from twolayer.errors import InvalidInput
+from twolayer.paper import Comparison
+from twolayer.plotting import quantiles
+from twolayer.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+    from twolayer.mean_field_trajectory import MeanFieldTrajectory
+
+    Result = Trajectory | MeanFieldTrajectory
+
+#: On a phone held upright a figure is so many pixels wide, and its smallest text so high.
+PHONE, READABLE = 350.0, 7.0
+
+
+def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> np.ndarray:
+    """SGD's excess risk over the ODE's, run by run, averaged over the times of a span.
+
+    Parameters
+    ----------
+    runs : Trajectory
+        From `simulate`.
+    theory : Trajectory
+        From `solve`, at times > 0 that cover the span; interpolated in both logarithms.
+    first, last : float
+        The span of time.
+
+    Returns
+    -------
+    array, shape (R,)
+        Empty if nothing was recorded in the span.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=20)
+    >>> sgd = tl.simulate(task, start, learning_rate=0.01, t_eval=[0.1, 0.2], runs=3)
+    >>> ode = tl.solve(task, start.overlaps(), learning_rate=0.01, t_eval=[0.1, 0.2])
+    >>> bool((abs(ratios(sgd, ode, 0.1, 0.3) - 1) < 0.1).all())
+    True
+    """
+    here = (runs.t >= first) & (runs.t <= last)
+    if not here.any():
+        return np.empty(0)
+    log_risk = np.interp(np.log(runs.t[here]), np.log(theory.t), np.log(theory.excess_risk))
+    return (runs.excess_risk[:, here] / np.exp(log_risk)).mean(axis=1)
+
+
+def uncertain(values: np.ndarray) -> str:
+    """The mean of independent values with its standard error, as text.
+
+    Parameters
+    ----------
+    values : array, shape (R,)
+        At least two values.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> uncertain(np.array([0.98, 1.01, 1.03, 1.02]))
+    '1.010 ± 0.011'
+    """
+    return with_error(*mean_and_error(values))
+
+
+def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
+    """The excess risk of several trajectories as one long table.
+
+    Parameters
+    ----------
+    curves : mapping
+        Name → trajectory of `solve`, `solve_mean_field`, or `simulate` (which gives quantiles).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns curve, t, excess_risk (the median), low, high.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
+    >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1], runs=3)
+    >>> list(curve_table({"SGD": run}).columns)
+    ['curve', 't', 'excess_risk', 'low', 'high']
+    """
+    import pandas
+
+    tables = []
+    for name, trajectory in curves.items():
+        risk = trajectory.excess_risk
+        low, median, high = quantiles(risk) if risk.ndim == 2 else (risk, risk, risk)
+        columns = {"t": trajectory.t, "excess_risk": median, "low": low, "high": high}
+        tables.append(pandas.DataFrame({"curve": name, **columns}))
+    return pandas.concat(tables, ignore_index=True)
+
+
+def check_legible(figure: Figure) -> None:
+    """Refuse a figure whose text cannot be read on a phone.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidInput
+        If some text is less than 7 pixels high when the figure is 350 pixels wide.
+
+    Examples
+    --------
+    >>> import matplotlib.figure
+    >>> wide = matplotlib.figure.Figure(figsize=(12, 4))
+    >>> ax = wide.add_subplot(title="small on a phone")
+    >>> check_legible(wide)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    twolayer.errors.InvalidInput: ...
+    """
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()  # makes the labels of the ticks
+    scale = PHONE / (72 * figure.get_figwidth())
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip():
+            height = text.get_fontsize() * scale
+            if height < READABLE:
+                raise InvalidInput(
+                    "figure",
+                    f"{text.get_text()!r}, {height:.1f} pixels high on a phone",
+                    f"text of {READABLE:g} pixels: a narrower figure or larger text",
+                )
+
+
+def publish(
+    name: str,
+    figure: Figure,
+    table: pandas.DataFrame,
+    trajectories: Mapping[str, Result],
+    results: Mapping[str, str],
+    claims: Iterable[Measurement] = (),
+    comparisons: Iterable[Comparison] = (),
+    folder: str | Path = ".",
+) -> None:
+    """Write what a figure offers for download, and the numbers that the prose quotes.
+
+    Parameters
+    ----------
+    name : str
+        Figure id; files are called after it.
+    figure : matplotlib.figure.Figure
+        Written as SVG and PDF.
+    table : pandas.DataFrame
+        The drawn numbers, written as CSV.
+    trajectories : mapping
+        Written as NetCDF, ``<name>-<key>.nc``.
+    results : mapping
+        Numbers as text, for the book's ``{result}`` role.  With the claims and comparisons
+        they make up the JSON file.
+    claims : iterable of Measurement
+    comparisons : iterable of Comparison
+    folder : path
+
+    Raises
+    ------
+    InvalidInput
+        If the figure's text would be too small on a phone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import matplotlib.figure
+    >>> import twolayer as tl
+    >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
+    >>> path = tl.solve(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2])
+    >>> drawn = matplotlib.figure.Figure()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     publish("mine", drawn, curve_table({"ODE": path}), {"ode": path}, {}, folder=folder)
+    ...     sorted(file.name for file in Path(folder).iterdir())
+    ['mine-ode.nc', 'mine.csv', 'mine.json', 'mine.pdf', 'mine.svg']
+    """
+    folder = Path(folder)
+    check_legible(figure)
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    table.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
+    for key, trajectory in trajectories.items():
+        trajectory.save(folder / f"{name}-{key}.nc")
+    content = {
+        "results": dict(results),
+        "claims": [c.as_dict() for c in claims],
+        "comparisons": [asdict(c) for c in comparisons],
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / f"{name}.json").write_text(text + "\n", "utf-8")
+
+
+def colophon(
+    name: str, parameters: Mapping[str, Any], seconds: float, trajectories: Iterable[Result]
+) -> str:
+    """The closing table of an executed notebook, in Markdown.
+
+    Parameters
+    ----------
+    name : str
+        Figure id.
+    parameters : mapping
+        Parameters of the notebook, seeds included.
+    seconds : float
+        Run time.
+    trajectories : iterable of Trajectory or MeanFieldTrajectory
+        What the figure was made of; their versions are stated.
+
+    Returns
+    -------
+    str
+    """
+    versions: dict[str, str] = {}
+    methods: list[str] = []
+    for trajectory in trajectories:
+        kept = trajectory.provenance
+        versions |= {n: kept[n] for n in ("python", "twolayer", "numpy", "scipy", "numba")}
+        if "why" in kept:
+            methods.append(
+                f"d = {trajectory.parameters['d']:,}: {kept['method']} ({kept['why']}), "
+                f"{kept['steps']:,} steps a run"
+            )
+    rows = {
+        "Figure of the paper": f"{name}, arXiv:2302.05882"
+        if name[0].isdigit()
+        else "none: our own",
+        "Parameters": ", ".join(f"`{n} = {value!r}`" for n, value in parameters.items()),
+        "SGD": "<br>".join(dict.fromkeys(methods)) or "none",
+        "Run time": f"{seconds:.1f} s",
+        "Versions": ", ".join(f"{n} {v}" for n, v in versions.items()),
+    }
+    lines = ["| | |", "|---|---|", *(f"| {n} | {text} |" for n, text in rows.items())]
+    return "\n".join(lines)
+
+
+def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p") -> str:
+    """Printed values beside ours, as a Markdown table.
+
+    Parameters
+    ----------
+    comparisons : iterable of Comparison
+    parameter : str
+        What tells the curves apart.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(comparison_markdown([Comparison("3-left", 100, 1, 0.0195, 0.0196, 0.0230)]))
+    | p | t | printed | computed as printed | | by the equations | |
+    |---|---|---|---|---|---|---|
+    | 100 | 1 | 0.0195 | 0.0196 | +0.51 % | 0.023 | +17.95 % |
+    """
+    lines = [
+        f"| {parameter} | t | printed | computed as printed | | by the equations | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for c in comparisons:
+        same, ours = (100 * (value / c.printed - 1) for value in (c.as_printed, c.ours))
+        lines.append(
+            f"| {c.curve:g} | {c.t:g} | {c.printed:.4g} | {c.as_printed:.4g} | {same:+.2f} % "
+            f"| {c.ours:.4g} | {ours:+.2f} % |"
+        )
+    return "\n".join(lines)
+
+
+def largest(comparisons: Iterable[Comparison]) -> dict[str, str]:
+    """The number of printed values, and the largest relative differences, as `results`.
+
+    Parameters
+    ----------
+    comparisons : iterable of Comparison
+        At least one.
+
+    Returns
+    -------
+    dict
+        "printed_count", "printed_worst" (computed as printed) and "equations_worst".
+    """
+    found = list(comparisons)
+    same = max(abs(c.as_printed / c.printed - 1) for c in found)
+    ours = max(abs(c.ours / c.printed - 1) for c in found)
+    return {
+        "printed_count": f"{len(found)}",
+        "printed_worst": f"{100 * same:.2f} %",
+        "equations_worst": f"{100 * ours:.0f} %" if ours < 10 else f"a factor {1 + ours:.3g}",
+    }
