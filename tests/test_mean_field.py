@@ -11,7 +11,7 @@ import twolayer as tl
 from twolayer import flow
 from twolayer.fields import SELF_TERMS, GridField, SquareField, make_field
 from twolayer.hermite import HermiteField
-from twolayer.overlaps import assemble
+from twolayer.matrices import assemble
 from twolayer.pairs import PairField
 from twolayer.paper import risk_with_index_slip
 from twolayer.task import excess_risk_of

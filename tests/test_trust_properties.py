@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twolayer as tl
-from twolayer.overlaps import TOLERANCE
+from twolayer.matrices import TOLERANCE
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 names = st.sampled_from(["erf", "square"])

@@ -91,7 +91,14 @@ class Activation:
 
     @property
     def closed(self) -> bool:
-        """Whether there are closed forms."""
+        """Whether there are closed forms.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> tl.activations.get("erf").closed, tl.activations.Activation.of(np.sin).closed
+        (True, False)
+        """
         return self.two_point is not None
 
     @classmethod

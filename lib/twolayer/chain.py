@@ -20,7 +20,7 @@ from twolayer import checkpoint as checkpoints
 from twolayer.activations import Activation
 from twolayer.draws import Draws
 from twolayer.errors import InvalidInput
-from twolayer.overlaps import assemble
+from twolayer.matrices import assemble
 from twolayer.plan import Plan
 from twolayer.task import Task, coefficients, excess_risk_of
 

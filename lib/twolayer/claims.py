@@ -97,6 +97,11 @@ class Measurement:
 
         "yes" if that interval lies within [low, high], "no" if it lies outside, and
         "consistent" if it reaches from one into the other.
+
+        Examples
+        --------
+        >>> Measurement(3, "exponent in Δ", "1", 0.97, 0.02, 0.95, 1.05).verdict
+        'consistent'
         """
         least, most = self.value - 2 * self.error, self.value + 2 * self.error
         if self.low <= least and most <= self.high:
@@ -105,7 +110,13 @@ class Measurement:
 
     @property
     def measured(self) -> str:
-        """The value with its error, as many digits as that allows."""
+        """The value with its error, as many digits as that allows.
+
+        Examples
+        --------
+        >>> Measurement(3, "exponent in Δ", "1", 0.97, 0.02, 0.95, 1.05).measured
+        '0.970 ± 0.020'
+        """
         return with_error(self.value, self.error)
 
     def as_dict(self) -> dict[str, Any]:

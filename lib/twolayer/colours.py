@@ -11,9 +11,9 @@ import numpy as np
 #: The colour of each corner of the triangle, and of what approaches it.
 REGIMES = {"gradient flow": "#0072B2", "high-dimensional": "#D55E00", "mean field": "#009E73"}
 #: Runs of SGD that are all compared with one curve.
-SGD = "#AA4499"
+SGD = "#882255"
 #: What tells curves apart when it is no size: activations, moments, terms.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#806000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#882255", "#56B4E9", "#806000")
 
 
 def shades(colour: str, number: int) -> list[str]:

@@ -15,7 +15,8 @@ import numpy as np
 from twolayer.errors import instance, power_of_two
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
-from twolayer.overlaps import Overlaps, assemble, no_second_layer
+from twolayer.matrices import assemble
+from twolayer.overlaps import Overlaps, no_second_layer
 from twolayer.quadrature import normal_points
 from twolayer.task import Task
 

@@ -27,7 +27,7 @@ import numpy as np
 from twolayer.conditional import split_at_kinks
 from twolayer.errors import InvalidInput
 from twolayer.hermite import HermiteField
-from twolayer.overlaps import second_layer
+from twolayer.matrices import second_layer
 from twolayer.pairs import PairField
 from twolayer.rules import beyond, fewer, gauss_hermite, panels, radius_and_angle
 from twolayer.task import Task

@@ -30,7 +30,8 @@ from functools import partial
 import numpy as np
 
 from twolayer.errors import InvalidInput, array, choice, instance, integer, non_negative, shown
-from twolayer.overlaps import Overlaps, assemble, second_layer, symmetric
+from twolayer.matrices import assemble, second_layer, symmetric
+from twolayer.overlaps import Overlaps
 from twolayer.task import Task, coefficients, two_point
 
 Array = np.ndarray

@@ -22,8 +22,9 @@ from twolayer.diffusion import POINT_RANGE, diffusion_at, sampling_error
 from twolayer.errors import InvalidInput, instance, integer, positive, power_of_two, shown, times
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
+from twolayer.matrices import assemble
 from twolayer.ode import solve
-from twolayer.overlaps import Overlaps, assemble, no_second_layer
+from twolayer.overlaps import Overlaps, no_second_layer
 from twolayer.quadrature import normal_points
 from twolayer.task import Task, excess_risk_of
 from twolayer.trajectory import Divergence, Trajectory
@@ -73,12 +74,30 @@ class Fluctuations:
 
     @property
     def t(self) -> Array:
-        """Times, shape (T,), in units of p d/γ SGD steps."""
+        """Times, shape (T,), in units of p d/γ SGD steps.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+        >>> band = fluctuations(tl.Task("erf"), start, learning_rate=0.5, d=1000, t_eval=[0.0, 1.0])
+        >>> band.t.tolist()
+        [0.0, 1.0]
+        """
         return self.trajectory.t
 
     @property
     def distance(self) -> Array:
-        """Root mean square over runs of the Frobenius norm of Ω − Ω(t), shape (T,)."""
+        """Root mean square over runs of the Frobenius norm of Ω − Ω(t), shape (T,).
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+        >>> band = fluctuations(tl.Task("erf"), start, learning_rate=0.5, d=1000, t_eval=[0.0, 1.0])
+        >>> bool(band.distance[0] == 0 < band.distance[1])
+        True
+        """
         squares = (self.Q_std**2).sum((1, 2)) + 2 * (self.M_std**2).sum((1, 2))
         return np.sqrt(squares)
 

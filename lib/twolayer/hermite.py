@@ -9,7 +9,7 @@ directions g, g'.  Expanded in Hermite polynomials of ξ,
 where a = α·z is the part inside the span and D = d − k.  So the field of all particles is one
 function of z for each n, and d enters through κ_n alone: at d = ∞ only n = 0 is left.  The
 series converges like (q/(1+q))^(2n).  Compiled where numba is installed.  Builds on `erf`,
-`overlaps`, `rules` and `threads`.
+`matrices`, `rules` and `threads`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from twolayer import erf
-from twolayer.overlaps import second_layer
+from twolayer.matrices import second_layer
 from twolayer.rules import gauss_hermite
 from twolayer.threads import COMPILED, spread
 

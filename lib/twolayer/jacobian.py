@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from twolayer.flow import TERMS
-from twolayer.overlaps import assemble, second_layer
+from twolayer.matrices import assemble, second_layer
 from twolayer.slopes import gain_along
 from twolayer.task import Task, coefficients
 

@@ -28,8 +28,8 @@ from twolayer.errors import (
     times,
 )
 from twolayer.fields import SELF_TERMS, make_field
+from twolayer.matrices import TOLERANCE, second_layer
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.overlaps import TOLERANCE, second_layer
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance

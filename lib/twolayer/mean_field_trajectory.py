@@ -79,12 +79,31 @@ class MeanFieldTrajectory:
 
     @property
     def risk(self) -> np.ndarray:
-        """Population risk R = excess risk + Δ/2."""
+        """Population risk R = excess risk + Δ/2.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> particles = tl.Particles([[0.5]], [1.0])
+        >>> task = tl.Task("square", noise=0.5)
+        >>> path = tl.solve_mean_field(task, particles, [[1.0]], d=3, t_eval=[1.0])
+        >>> bool(path.risk[0] == path.excess_risk[0] + 0.25)
+        True
+        """
         return self.excess_risk + self.task.noise / 2
 
     @property
     def q_total(self) -> np.ndarray:
-        """Squared norms of the particles, q + m P⁻¹ m, shape (T, p)."""
+        """Squared norms of the particles, q + m P⁻¹ m, shape (T, p).
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> particles = tl.Particles([[0.5]], [1.0])
+        >>> path = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, t_eval=[0.0])
+        >>> path.q_total.tolist()
+        [[1.25]]
+        """
         inside = np.einsum("tpr,rs,tps->tp", self.M, np.linalg.inv(self.P), self.M)
         return self.q + inside
 

@@ -24,7 +24,8 @@ from twolayer.errors import (
     times,
 )
 from twolayer.flow import TERMS, dimension
-from twolayer.overlaps import Overlaps, assemble
+from twolayer.matrices import assemble
+from twolayer.overlaps import Overlaps
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance
 from twolayer.task import Task, coefficients, excess_risk_of

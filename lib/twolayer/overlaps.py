@@ -2,7 +2,7 @@
 
 Overlaps are the order parameters of the problem: the covariance of all
 pre-activations.  Weights are what has these overlaps in a given dimension.
-Builds on `errors` only.
+Builds on `errors` and `matrices`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from numpy.typing import ArrayLike
 
 from twolayer.errors import InvalidInput, array, fits_in_memory, flag, instance, integer, shown
 from twolayer.errors import seed as check_seed
+from twolayer.matrices import TOLERANCE, assemble, second_layer, symmetric
 
-#: Overlaps may miss symmetry and positivity by this much of their largest entry:
-#: what an integrator at usual tolerances leaves behind.
-TOLERANCE = 1e-8
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
 
@@ -88,28 +86,60 @@ class Overlaps:
 
     @property
     def p(self) -> int:
-        """Number of students."""
+        """Number of students.
+
+        Examples
+        --------
+        >>> Overlaps([[1.0]], [[0.3, 0.1]], [[1.0, 0.0], [0.0, 1.0]]).p
+        1
+        """
         return self.M.shape[0]
 
     @property
     def k(self) -> int:
-        """Number of targets."""
+        """Number of targets.
+
+        Examples
+        --------
+        >>> Overlaps([[1.0]], [[0.3, 0.1]], [[1.0, 0.0], [0.0, 1.0]]).k
+        2
+        """
         return self.M.shape[1]
 
     @property
     def Omega(self) -> np.ndarray:
-        """Covariance Ω of (λ, λ*), shape (p + k, p + k), students first."""
+        """Covariance Ω of (λ, λ*), shape (p + k, p + k), students first.
+
+        Examples
+        --------
+        >>> Overlaps([[1.0]], [[0.3]], [[2.0]]).Omega.tolist()
+        [[1.0, 0.3], [0.3, 2.0]]
+        """
         return assemble(self.Q, self.M, self.P)
 
     @property
     def Q_perp(self) -> np.ndarray:
-        """Overlaps Q − M P⁻¹ Mᵀ of the students outside the span of the targets, (p, p)."""
+        """Overlaps Q − M P⁻¹ Mᵀ of the students outside the span of the targets, (p, p).
+
+        Examples
+        --------
+        >>> Overlaps([[1.0]], [[0.5]], [[1.0]]).Q_perp.tolist()
+        [[0.75]]
+        """
         outside = self.Q - self.M @ np.linalg.pinv(self.P, hermitian=True) @ self.M.T
         return (outside + outside.T) / 2
 
     @property
     def rank(self) -> int:
-        """Dimension of the span of all students and targets."""
+        """Dimension of the span of all students and targets.
+
+        Examples
+        --------
+        A student in the span of the target:
+
+        >>> Overlaps([[0.25]], [[0.5]], [[1.0]]).rank
+        1
+        """
         return self.factor().shape[1]
 
     def factor(self) -> np.ndarray:
@@ -212,17 +242,35 @@ class Weights:
 
     @property
     def p(self) -> int:
-        """Number of students."""
+        """Number of students.
+
+        Examples
+        --------
+        >>> Weights.gaussian(p=3, k=2, d=10, seed=0).p
+        3
+        """
         return self.W.shape[0]
 
     @property
     def k(self) -> int:
-        """Number of targets."""
+        """Number of targets.
+
+        Examples
+        --------
+        >>> Weights.gaussian(p=3, k=2, d=10, seed=0).k
+        2
+        """
         return self.W_star.shape[0]
 
     @property
     def d(self) -> int:
-        """Dimension of the data."""
+        """Dimension of the data.
+
+        Examples
+        --------
+        >>> Weights.gaussian(p=3, k=2, d=10, seed=0).d
+        10
+        """
         return self.W.shape[1]
 
     def overlaps(self) -> Overlaps:
@@ -331,39 +379,11 @@ class Weights:
         return cls(M @ W_star, W_star)
 
 
-def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
-    """Ω = [[Q, M], [Mᵀ, P]] from its blocks, unchecked; Q and M may have leading axes."""
-    p, k = M.shape[-2:]
-    Omega = np.empty((*M.shape[:-2], p + k, p + k))
-    Omega[..., :p, :p], Omega[..., :p, p:] = Q, M
-    Omega[..., p:, :p], Omega[..., p:, p:] = M.swapaxes(-1, -2), P
-    return Omega
-
-
-def second_layer(argument: str, value: ArrayLike | None, size: int) -> np.ndarray:
-    """A second layer of that size, read-only; ones if None."""
-    return array(argument, np.ones(size) if value is None else value, (size,))
-
-
 def no_second_layer(overlaps: Overlaps) -> None:
     """Refuse what is no overlaps, or has a second layer other than ones."""
     instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
-
-
-def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
-    """A square matrix without its rounding errors of symmetry; `InvalidInput` if they are more."""
-    if matrix.shape[0] != matrix.shape[1]:
-        raise InvalidInput(argument, f"shape {matrix.shape}", "a symmetric matrix")
-    gap = np.abs(matrix - matrix.T).max()
-    if gap > TOLERANCE * np.abs(matrix).max():
-        raise InvalidInput(
-            argument, f"a matrix that differs from its transpose by {gap:.3g}", "symmetric"
-        )
-    out = (matrix + matrix.T) / 2
-    out.setflags(write=False)
-    return out
 
 
 def _fit(p: int, k: int, d: int) -> None:

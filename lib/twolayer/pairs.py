@@ -8,14 +8,14 @@ three-point function of erf needs of a pair only
 
 a few square roots, so that for thousands of particles the p² pairs cost less than a
 form that is linear in p (`hermite.HermiteField`).  Compiled where numba is
-installed (`kernels.pairs`).  Builds on `overlaps`, `rules` and `threads`.
+installed (`kernels.pairs`).  Builds on `matrices`, `rules` and `threads`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from twolayer.overlaps import second_layer
+from twolayer.matrices import second_layer
 from twolayer.rules import scalar_product
 from twolayer.threads import COMPILED, spread
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.errors import InvalidInput, array, fits_in_memory, integer, shown
-from twolayer.overlaps import TOLERANCE, Weights, second_layer, symmetric
+from twolayer.matrices import TOLERANCE, second_layer, symmetric
+from twolayer.overlaps import Weights
 from twolayer.rules import gauss_hermite, radius
 
 
@@ -79,12 +80,24 @@ class Particles:
 
     @property
     def p(self) -> int:
-        """Number of particles."""
+        """Number of particles.
+
+        Examples
+        --------
+        >>> Particles([[0.5], [0.1]], [1.0, 1.0]).p
+        2
+        """
         return self.m.shape[0]
 
     @property
     def k(self) -> int:
-        """Number of targets."""
+        """Number of targets.
+
+        Examples
+        --------
+        >>> Particles([[0.5], [0.1]], [1.0, 1.0]).k
+        1
+        """
         return self.m.shape[1]
 
     @classmethod

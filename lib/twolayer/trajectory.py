@@ -91,7 +91,16 @@ class Trajectory:
 
     @property
     def risk(self) -> np.ndarray:
-        """Population risk R = excess risk + Δ/2."""
+        """Population risk R = excess risk + Δ/2.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Overlaps([[1.0]], [[0.3]], [[1.0]])
+        >>> path = tl.solve(tl.Task("erf", noise=0.5), start, learning_rate=0.1, t_eval=[1.0])
+        >>> bool(path.risk[0] == path.excess_risk[0] + 0.25)
+        True
+        """
         return self.excess_risk + self.task.noise / 2
 
     def overlaps(self, time: int = -1, run: int = 0) -> Overlaps:

@@ -13,7 +13,8 @@ import numpy as np
 
 from twolayer.flow import right_hand_side, second_layer_force
 from twolayer.jacobian import jacobian
-from twolayer.overlaps import Overlaps, assemble
+from twolayer.matrices import assemble
+from twolayer.overlaps import Overlaps
 from twolayer.stepping import differences
 from twolayer.task import Task
 
