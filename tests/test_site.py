@@ -6,7 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import chromium, served
@@ -23,6 +23,14 @@ AXE = NpmPackage(
     "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
     (("axe.min.js", "axe.min.js"),),
 )
+#: All that unfolds, open, and a moment for what follows from it.
+UNFOLD = """async () => {
+    document.querySelectorAll("details").forEach(each => { each.open = true; });
+    for (const each of document.querySelectorAll(".toggle-hidden"))
+        each.classList.remove("toggle-hidden");
+    await window.MathJax?.startup?.promise;
+    await new Promise(done => setTimeout(done, 50));
+}"""
 #: What axe calls serious or worse, element by element; in the dark the colours alone.
 RUN_AXE = """async (dark) => {
     document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -64,7 +72,7 @@ def visits(browser, axe, built_book):
             loaded = []
             page.on("response", lambda answer, loaded=loaded: loaded.append(answer.url))
             page.goto(site + name, wait_until="load")
-            page.evaluate("window.MathJax?.startup?.promise.then(() => undefined)")
+            page.evaluate(UNFOLD)
             page.add_script_tag(path=str(axe))
             found = page.evaluate(RUN_AXE, False)
             if not name.startswith("figures/"):
@@ -147,18 +155,35 @@ def test_the_first_page_stands_still_for_those_who_want_it(browser, built_book):
 
 def test_fragments_lead_to_something(built_book):
     """Links within the site, to the very place that they name."""
-    anchors = {}
+    built_book, anchors = built_book.resolve(), {}
     for file in built_book.rglob("*.html"):
         anchors[file] = set(re.findall(r'\bid="([^"]+)"', file.read_text("utf-8")))
     for name in pages_of(built_book):
         here = built_book / name
         for target in Page(here).links:
-            path, _, fragment = target.partition("#")
+            path, _, fragment = map(unquote, target.partition("#"))
             if not fragment or "://" in target or target.startswith("mailto:"):
                 continue
             there = (here.parent / path).resolve() if path else here
-            if there in anchors:
-                assert fragment in anchors[there], f"{name}: {target}"
+            assert there in anchors, f"{name}: {target}"
+            assert fragment in anchors[there], f"{name}: {target}"
+
+
+def test_what_scrolls_is_within_reach_of_the_keyboard(browser, built_book):
+    """Also in what was folded, and after the window has become narrow."""
+    unreached = """() => [...document.querySelectorAll("mjx-container[display], div.math, pre")]
+        .filter(box => box.scrollWidth > box.clientWidth && box.clientWidth > 0)
+        .filter(box => box.tabIndex !== 0
+            && !["visible", "hidden"].includes(getComputedStyle(box).overflowX)).length"""
+    with served(built_book) as site:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{site}high_dimensional.html", wait_until="load")
+        page.evaluate(UNFOLD)
+        assert page.evaluate(unreached) == 0
+        page.set_viewport_size({"width": 390, "height": 800})
+        page.wait_for_function(f"({unreached})() === 0")
+        assert page.locator("[tabindex='0']:is(mjx-container, div.math, pre)").count() > 0
+        page.close()
 
 
 def test_addresses_elsewhere_are_well_formed(built_book):
@@ -197,6 +222,10 @@ def test_the_book_prints(built_book, tmp_path):
     text = " ".join("".join(page.extract_text() for page in reader.pages).split())
     for part in (first.title, second.title, "near perfect learning", "Next", "On this page"):
         assert (part in text) is (part != "Next"), part
+    assert "Version" in reader.pages[0].extract_text()
+    last = len(reader.pages)
+    for number in (2, 3, last):  # one count through the whole book
+        assert f"{number} of {last}" in reader.pages[number - 1].extract_text()
 
 
 def test_no_common_misspelling():

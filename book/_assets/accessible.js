@@ -13,12 +13,19 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
-// When formulas are set and cells folded: what scrolls sideways must be within reach of the keyboard, and
-// what unfolds is called what it says.
-window.addEventListener("load", async () => {
-  await window.MathJax?.startup?.promise;
+// What scrolls sideways must be within reach of the keyboard: now, and when something unfolds or the window changes.
+function reach() {
   for (const box of document.querySelectorAll("mjx-container[display], div.math, .cell_output, .pst-scrollable-table-container, pre, .highlight")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else if (box.clientWidth > 0) box.removeAttribute("tabindex");
   }
+}
+
+// When formulas are set and cells folded; what unfolds is called what it says.
+window.addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  reach();
+  document.addEventListener("toggle", reach, true);
+  window.addEventListener("resize", reach);
   for (const summary of document.querySelectorAll(".bd-content summary[aria-label]")) summary.removeAttribute("aria-label");
 });

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from tqdm.auto import tqdm
 
+CITATION = Path(__file__).resolve().parents[2] / "CITATION.cff"
+BOOK = "One ODE for all regimes"
 MARGIN = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 #: Only the article is left; everything is unfolded, and what is wide is made to fit.
 STYLE = """
@@ -47,10 +50,13 @@ UNFOLD = """async () => {
     await window.MathJax?.startup?.promise;
     await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
 }"""
-FOOT = (
-    '<div style="width:100%;font-size:8px;text-align:center">'
-    "{title}, <span class=pageNumber></span> of <span class=totalPages></span></div>"
-)
+#: Numbers that run through the whole book are printed on sheets of their own, laid over the pages.
+SHEETS = """<style>@page {{ size: A4; margin: 0; }} body {{ margin: 0; font: 8pt sans-serif; }}
+p {{ height: 296.9mm; margin: 0; box-sizing: border-box; padding: 284mm 16mm 0;
+     text-align: center; break-after: page; overflow: hidden; }}</style>"""
+COVER = """<style>body {{ font: 13pt sans-serif; margin: 60mm 5mm 0; }}</style><h1>{book}</h1>
+<p>{title}</p>
+<p>A companion to “{paper}”, {address}</p><p>Version {version}, {license} licence</p>"""
 
 
 def pages(toc: dict[str, Any]) -> Iterator[tuple[str, int]]:
@@ -80,15 +86,29 @@ def printed(page: Page, address: str) -> tuple[str, bytes]:
     page.add_style_tag(content=STYLE)
     page.evaluate(UNFOLD)
     title = page.title().partition(" — ")[0]
-    foot = FOOT.format(title=title)
-    return title, page.pdf(
-        format="A4",
-        margin=MARGIN,
-        print_background=True,
-        display_header_footer=True,
-        header_template="<span></span>",
-        footer_template=foot,
-    )
+    return title, page.pdf(format="A4", margin=MARGIN, print_background=True)
+
+
+def cover(page: Page, citation: Path) -> bytes:
+    """A first page that says what this is, from ``CITATION.cff``."""
+    known = yaml.safe_load(citation.read_text("utf-8"))
+    paper = known["preferred-citation"]
+    parts = {name: known[name] for name in ("title", "version", "license")}
+    parts |= {"book": BOOK, "paper": paper["title"], "address": paper["url"]}
+    page.set_content(COVER.format(**{name: escape(str(text)) for name, text in parts.items()}))
+    return page.pdf(format="A4", margin=MARGIN)
+
+
+def sheets(titles: Sequence[str]) -> str:
+    """The feet of all pages, as HTML: title, number, and how many there are.
+
+    Examples
+    --------
+    >>> sheets(["a < b", "c"]).count("of 2</p>"), "a &lt; b, 1 of 2" in sheets(["a < b", "c"])
+    (2, True)
+    """
+    feet = [f"<p>{escape(t)}, {n} of {len(titles)}</p>" for n, t in enumerate(titles, 1)]
+    return SHEETS.format() + "".join(feet)
 
 
 def make(site: Path, toc: Path, target: Path) -> int:
@@ -104,18 +124,25 @@ def make(site: Path, toc: Path, target: Path) -> int:
         The file to write.
     """
     order = list(pages(yaml.safe_load(toc.read_text("utf-8"))))
-    writer, above = PdfWriter(), {}
+    writer, above, titles = PdfWriter(), {}, []
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(bypass_csp=True, viewport={"width": 760, "height": 1080})
+        writer.append(PdfReader(io.BytesIO(cover(page, CITATION))))
+        titles += [BOOK] * len(writer.pages)
         for name, depth in tqdm(order, desc="pages"):
             title, content = printed(page, (site / f"{name}.html").resolve().as_uri())
             first = len(writer.pages)
             writer.append(PdfReader(io.BytesIO(content)), import_outline=False)
             above[depth] = writer.add_outline_item(title, first, above.get(depth - 1))
+            titles += [title] * (len(writer.pages) - first)
+        page.set_content(sheets(titles))
+        feet = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True))).pages
+        for number in range(1, len(titles)):  # the cover has no foot
+            writer.pages[number].merge_page(feet[number])
         browser.close()
-    writer.add_metadata({"/Title": "One ODE for all regimes"})
+    writer.add_metadata({"/Title": BOOK})
     writer.compress_identical_objects()
     partial = target.with_suffix(".partial")
     writer.write(partial)
