@@ -1,0 +1,60 @@
+"""Every word of the prose is in a dictionary of English, or in the project's own list of names and terms."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+WORDS = ROOT / "tests/words.txt"
+#: What is no prose: code, formulas, roles and targets, addresses, markup, citations.
+NO_PROSE = re.compile(
+    r"(?:^|\n)\s*(```+|~~~+)(?!\{(?:figure|dropdown|admonition|note|tip)).*?\n\s*\1"
+    r"|\$\$.*?\$\$(?: \(\w+\))?|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}|\]\([^)]*\)|https?://\S+|<[^>\n]+>"
+    r"|(?:^|\n)(?::\w+:(?! \w+ \w+ \w+).*|:::+.*|\(\S+\)=|\s*- \[[^\]]*\]$)|\[@[^\]]*\]|[\w.-]+@[\w.-]+"
+    r"|\\begin\{.*?\\end\{\w+\*?\}|\S+\.(?:md|py|ipynb|yml|toml|txt|nc|cff|json|csv|svg|pdf)\b",
+    re.S,
+)
+#: CI installs it, see `.ci/run`.
+needs_hunspell = pytest.mark.skipif(
+    shutil.which("hunspell") is None and "CI" not in os.environ,
+    reason="needs the Debian packages hunspell and hunspell-en-gb",
+)
+
+
+def prose():
+    """Name → text, of the pages, the notebooks and what stands at the root."""
+    pages = [*(ROOT / "book").glob("*.md"), *ROOT.glob("*.md")]
+    out = {page.name: page.read_text("utf-8") for page in pages}
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        out[notebook.name] = "\n".join(
+            "".join(c["source"]) for c in cells if c["cell_type"] == "markdown"
+        )
+    return out
+
+
+def unknown(text):
+    """Words that neither the dictionary nor our list knows."""
+    plain = NO_PROSE.sub(" ", text).replace("’", "'")
+    words = set(re.findall(r"(?<![\w\\])[A-Za-zÀ-ž]+(?:'[a-z]+)?(?![\w])", plain))
+    command = ["hunspell", "-l", "-d", "en_GB", "-i", "utf-8"]
+    done = subprocess.run(command, input="\n".join(words), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    known = set(WORDS.read_text("utf-8").split())
+    return sorted(set(done.stdout.split()) - known)
+
+
+@needs_hunspell
+def test_every_word_is_known():
+    wrong = {name: found for name, text in prose().items() if (found := unknown(text))}
+    assert not wrong
+
+
+@needs_hunspell
+def test_a_misspelling_is_found_and_code_is_not():
+    text = "The plataeu of `rusk` and $\\gama$, see [there](wher.md).\n```python\nfoo = brr\n```\n"
+    assert unknown(text) == ["plataeu"]
