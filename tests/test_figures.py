@@ -81,6 +81,14 @@ def test_a_failing_notebook_is_named_with_cell_and_error(clone):
     assert not list((clone / "book/figures").glob(".partial*"))
 
 
+def test_files_are_called_after_their_figure(clone):
+    """Another name would leave the files of an earlier build beside a new page."""
+    write_notebook(clone / "notebooks/tiny.ipynb", "a = 1\nb = 1", "open('other.svg', 'w').close()")
+    with pytest.raises(figures.FigureError, match=r"other\.svg, which is not called after it"):
+        figures.make(clone)
+    assert not list((clone / "book/figures").glob("other*"))
+
+
 def test_a_kernel_that_dies_is_named_too(clone):
     write_notebook(clone / "notebooks/tiny.ipynb", "a = 1\nb = 1", "import os\nos._exit(9)")
     with pytest.raises(figures.FigureError, match=r"figure tiny: notebooks/tiny\.ipynb did not"):

@@ -1,4 +1,4 @@
-"""Every word of the prose is in a dictionary of English, or in the project's own list of names and terms."""
+"""Every word of the prose is in an English dictionary, or in our list of names and terms."""
 
 import json
 import os
@@ -13,8 +13,10 @@ WORDS = ROOT / "tests/words.txt"
 #: What is no prose: code, formulas, roles and targets, addresses, markup, citations.
 NO_PROSE = re.compile(
     r"(?:^|\n)\s*(```+|~~~+)(?!\{(?:figure|dropdown|admonition|note|tip)).*?\n\s*\1"
-    r"|\$\$.*?\$\$(?: \(\w+\))?|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}|\]\([^)]*\)|https?://\S+|<[^>\n]+>"
-    r"|(?:^|\n)(?::\w+:(?! \w+ \w+ \w+).*|:::+.*|\(\S+\)=|\s*- \[[^\]]*\]$)|\[@[^\]]*\]|[\w.-]+@[\w.-]+"
+    r"|\$\$.*?\$\$(?: \(\w+\))?|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}|\]\([^)]*\)|https?://\S+"
+    r"|<[^>\n]+>"
+    r"|(?:^|\n)(?::\w+:(?! \w+ \w+ \w+).*|:::+.*|\(\S+\)=|\s*- \[[^\]]*\]$)"
+    r"|\[@[^\]]*\]|[\w.-]+@[\w.-]+"
     r"|\\begin\{.*?\\end\{\w+\*?\}|\S+\.(?:md|py|ipynb|yml|toml|txt|nc|cff|json|csv|svg|pdf)\b",
     re.S,
 )
