@@ -30,6 +30,8 @@ UNFOLD = """async () => {
         each.classList.remove("toggle-hidden");
     await window.MathJax?.startup?.promise;
     await new Promise(done => setTimeout(done, 50));
+    for (const fading of document.getAnimations()) try { fading.finish(); } catch {}
+    await new Promise(done => setTimeout(done, 50));
 }"""
 #: What axe calls serious or worse, element by element; in the dark the colours alone.
 RUN_AXE = """async (dark) => {
