@@ -117,6 +117,15 @@ def test_every_entry_of_the_api_reference_has_an_example():
     assert not without
 
 
+def test_what_is_cited_by_its_number_is_in_the_bibliography():
+    known = (ROOT / "book/references.bib").read_text("utf-8")
+    for folder, kind in (("book", "*.md"), ("notebooks", "*.ipynb"), ("lib/twolayer", "*.py")):
+        for file in (ROOT / folder).glob(kind):
+            text = file.read_text("utf-8")
+            for number in re.findall(r"(?:arXiv:|arxiv\.org/abs/)(\d{4}\.\d{4,5})", text):
+                assert number in known, f"{file.name}: {number}"
+
+
 def test_the_page_how_to_cite_says_what_the_citation_file_says():
     known = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     page = (ROOT / "book/cite.md").read_text("utf-8")

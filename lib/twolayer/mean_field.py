@@ -68,6 +68,9 @@ def solve_mean_field(
         orthogonal.  For d = k there is no outside, and all q must be zero.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease; results are at exactly these.
+
+    Other Parameters
+    ----------------
     a_star : array_like, shape (k,), optional
         Second layer of the targets; ones by default.
     second_layer_ratio : float

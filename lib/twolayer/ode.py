@@ -67,6 +67,9 @@ def solve(
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
         - "full": dQ/dt = Ψ^GF + (γ/p) Ψ^Var.
+
+    Other Parameters
+    ----------------
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
         pre-activations (`flow`); at least the rank of P.  Infinite by default.

@@ -76,11 +76,6 @@ def simulate(
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
         (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
-    second_layer_rate : float
-        η >= 0: a_i ← a_i + η/(p d) σ(λ_i) 𝓔 along with the weights.  With 0 the second layer
-        stays as it is in `start`.
-    batch : int
-        Samples b >= 1 of a step, which is their mean.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
         recorded at the nearest whole step, and the result's `t` is the time of that step.
@@ -91,6 +86,14 @@ def simulate(
     seed : int
         Run r depends on (seed, r) alone, whatever else is run beside it, and on
         nothing that is recorded.
+
+    Other Parameters
+    ----------------
+    second_layer_rate : float
+        η >= 0: a_i ← a_i + η/(p d) σ(λ_i) 𝓔 along with the weights.  With 0 the second layer
+        stays as it is in `start`.
+    batch : int
+        Samples b >= 1 of a step, which is their mean.
     method : str
         "direct", "projected" (needs d >= p + k + 8, and d >= p + k + b), or "auto", which takes
         the cheaper one.
