@@ -81,7 +81,7 @@ function power(e) {
 
 function legend(answer) {
   const items = answer.curves.map((c) => [make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
-    make("line", {x1: 1, x2: 25, y1: 5, y2: 5, class: "tlx-curve", "data-theory": c.theory})), " " + c.label]);
+    make("line", {x1: 1, x2: 25, y1: 5, y2: 5, class: "tlx-curve", "data-key": c.theory})), " " + c.label]);
   if (answer.sgd) items.push([make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
     [make("rect", {x: 0, y: 0, width: 26, height: 10, class: "tlx-band"}), make("circle", {cx: 13, cy: 5, r: 2.6, class: "tlx-sgd"})]),
     ` SGD, ${answer.request.runs} runs (median, central 68 %)`]);
