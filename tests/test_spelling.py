@@ -58,5 +58,5 @@ def test_every_word_is_known():
 
 @needs_hunspell
 def test_a_misspelling_is_found_and_code_is_not():
-    text = "The plataeu of `rusk` and $\\gama$, see [there](wher.md).\n```python\nfoo = brr\n```\n"
+    text = "The plataeu of `rusk` and $\\gama$, see [there](xq.md).\n```python\nfoo = brr\n```\n"
     assert unknown(text) == ["plataeu"]

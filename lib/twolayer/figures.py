@@ -22,7 +22,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -293,8 +292,8 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
             raise FigureError(f"figure {figure.id}: {template} {error}") from None
         written = sorted(f for f in partial.iterdir() if f.name != notebook)
         files = {f.name: _seal(f.read_bytes()) for f in written}
-        strays = [f.name for f in written if not re.fullmatch(rf"{figure.id}[-.].*", f.name)]
-        if strays:  # they would lie beside the files of an earlier build
+        strays = [f.name for f in written if f.suffix == ".svg" and f.stem != figure.id]
+        if strays:  # the page would keep the picture of an earlier build
             raise FigureError(f"figure {figure.id} wrote {strays[0]}, which is not called after it")
         del node.metadata["papermill"]  # times and absolute paths of this machine
         for cell in node.cells:
