@@ -10,14 +10,13 @@ import pytest
 from conftest import ROOT
 
 WORDS = ROOT / "tests/words.txt"
-#: What is no prose: code, formulas, roles and targets, addresses, markup, citations.
+#: Directives that hold prose; other fences hold code, formulas or lists of files.
+PROSE = ("admonition", "dropdown", "figure", "glossary", "note", "tip", "warning")
+#: What is no prose within a paragraph: formulas, code, roles, targets, addresses, files.
 NO_PROSE = re.compile(
-    r"(?:^|\n)\s*(```+|~~~+)(?!\{(?:figure|dropdown|admonition|note|tip)).*?\n\s*\1"
-    r"|\$\$.*?\$\$(?: \(\w+\))?|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}|\]\([^)]*\)|https?://\S+"
-    r"|<[^>\n]+>"
-    r"|(?:^|\n)(?::\w+:(?! \w+ \w+ \w+).*|:::+.*|\(\S+\)=|\s*- \[[^\]]*\]$)"
-    r"|\[@[^\]]*\]|[\w.-]+@[\w.-]+"
-    r"|\\begin\{.*?\\end\{\w+\*?\}|\S+\.(?:md|py|ipynb|yml|toml|txt|nc|cff|json|csv|svg|pdf)\b",
+    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}|\]\([^)]*\)|https?://\S+|<[^>\n]+>"
+    r"|\[@[^\]]*\]|[\w.-]+@[\w.-]+|\\begin\{.*?\\end\{\w+\*?\}"
+    r"|[\w./-]+\.(?:md|py|ipynb|yml|toml|txt|nc|cff|json|csv|svg|pdf)\b",
     re.S,
 )
 #: CI installs it, see `.ci/run`.
@@ -39,9 +38,24 @@ def prose():
     return out
 
 
+def unfenced(text):
+    """The lines that are prose, those within directives among them."""
+    code = None
+    for line in text.splitlines():
+        fence = re.match(r"\s*(`{3,}|:{3,})(?:\{([\w-]+)\})?(.*)", line)
+        if code:
+            code = None if fence and fence[1] == code else code
+        elif fence:
+            opens_code = fence[2] not in PROSE if fence[2] else fence[3].strip()
+            code = fence[1] if opens_code else None
+            yield "" if opens_code else fence[3]
+        elif not re.match(r"\s*:(?!alt:)[\w-]+:|\(\S+\)=$", line):
+            yield line.replace(":alt:", "")
+
+
 def unknown(text):
     """Words that neither the dictionary nor our list knows."""
-    plain = NO_PROSE.sub(" ", text).replace("’", "'")
+    plain = NO_PROSE.sub(" ", "\n".join(unfenced(text))).replace("’", "'")
     words = set(re.findall(r"(?<![\w\\])[A-Za-zÀ-ž]+(?:'[a-z]+)?(?![\w])", plain))
     command = ["hunspell", "-l", "-d", "en_GB", "-i", "utf-8"]
     done = subprocess.run(command, input="\n".join(words), capture_output=True, text=True)
@@ -60,3 +74,7 @@ def test_every_word_is_known():
 def test_a_misspelling_is_found_and_code_is_not():
     text = "The plataeu of `rusk` and $\\gama$, see [there](xq.md).\n```python\nfoo = brr\n```\n"
     assert unknown(text) == ["plataeu"]
+    directive = (
+        "```{figure} a.svg\n:name: fig-a\n:width: 100%\n\nA captoin.\n```\n\nAnd a sentense.\n"
+    )
+    assert unknown(directive) == ["captoin", "sentense"]
