@@ -164,7 +164,7 @@ def key(ax: Axes, theory: str = "ODE", sgd: str = "SGD", **where: Any) -> None:
 
 
 def sgd_points(
-    ax: Axes, x: Any, y: Any, error: Any, colour: str = SGD, label: str | None = None
+    ax: Axes, x: Any, y: Any, error: Any = None, colour: str = SGD, label: str | None = None
 ) -> None:
     """Draw numbers that were measured on SGD: circles with bars.
 
@@ -172,8 +172,8 @@ def sgd_points(
     ----------
     ax : matplotlib.axes.Axes
     x, y : array, shape (N,)
-    error : array, shape (N,) or (2, N)
-        Below and above, as `matplotlib.axes.Axes.errorbar` takes it.
+    error : array, shape (N,) or (2, N), optional
+        Both ways, or below and above, as `matplotlib.axes.Axes.errorbar` takes it.
     colour : str
     label : str, optional
 
