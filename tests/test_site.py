@@ -15,6 +15,7 @@ from pypdf import PdfReader
 from test_book import Page, pages_of
 
 sys.path.insert(0, str(ROOT / "book/_ext"))
+from printable import OPEN
 from vendored import NpmPackage, download, unpack
 
 AXE = NpmPackage(
@@ -24,15 +25,12 @@ AXE = NpmPackage(
     (("axe.min.js", "axe.min.js"),),
 )
 #: All that unfolds, open, and a moment for what follows from it.
-UNFOLD = """async () => {
-    document.querySelectorAll("details").forEach(each => { each.open = true; });
-    for (const each of document.querySelectorAll(".toggle-hidden"))
-        each.classList.remove("toggle-hidden");
-    await window.MathJax?.startup?.promise;
+UNFOLD = f"""async () => {{
+    {OPEN}
     await new Promise(done => setTimeout(done, 50));
-    for (const fading of document.getAnimations()) try { fading.finish(); } catch {}
+    for (const fading of document.getAnimations()) try {{ fading.finish(); }} catch {{}}
     await new Promise(done => setTimeout(done, 50));
-}"""
+}}"""
 #: What axe calls serious or worse, element by element; in the dark the colours alone.
 RUN_AXE = """async (dark) => {
     document.documentElement.dataset.theme = dark ? "dark" : "light";

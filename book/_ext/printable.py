@@ -41,19 +41,23 @@ figure, img, svg, table, pre, .math { break-inside: avoid; max-width: 100% !impo
 h1, h2, h3 { break-after: avoid; }
 mjx-container[display="true"] { font-size: 92%; overflow: visible !important; }
 """
-UNFOLD = """async () => {
-    document.documentElement.dataset.theme = "light";
+#: Statements that open all folds, when formulas are set.
+OPEN = """
     document.querySelectorAll("details").forEach(each => { each.open = true; });
     for (const each of document.querySelectorAll(".toggle-hidden"))
         each.classList.remove("toggle-hidden");
-    document.querySelectorAll("img[loading]").forEach(each => { each.loading = "eager"; });
     await window.MathJax?.startup?.promise;
+"""
+UNFOLD = f"""async () => {{
+    document.documentElement.dataset.theme = "light";
+    {OPEN}
+    document.querySelectorAll("img[loading]").forEach(each => {{ each.loading = "eager"; }});
     await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
-}"""
+}}"""
 #: Numbers that run through the whole book are printed on sheets of their own, laid over the pages.
-SHEETS = """<style>@page {{ size: A4; margin: 0; }} body {{ margin: 0; font: 8pt sans-serif; }}
-p {{ height: 296.9mm; margin: 0; box-sizing: border-box; padding: 284mm 16mm 0;
-     text-align: center; break-after: page; overflow: hidden; }}</style>"""
+SHEETS = """<style>@page { size: A4; margin: 0; } body { margin: 0; font: 8pt sans-serif; }
+p { height: 296.9mm; margin: 0; box-sizing: border-box; padding: 284mm 16mm 0;
+    text-align: center; break-after: page; overflow: hidden; }</style>"""
 COVER = """<style>body {{ font: 13pt sans-serif; margin: 60mm 5mm 0; }}</style><h1>{book}</h1>
 <p>{title}</p>
 <p>A companion to “{paper}”, {address}</p><p>Version {version}, {license} licence</p>"""
@@ -108,7 +112,7 @@ def sheets(titles: Sequence[str]) -> str:
     (2, True)
     """
     feet = [f"<p>{escape(t)}, {n} of {len(titles)}</p>" for n, t in enumerate(titles, 1)]
-    return SHEETS.format() + "".join(feet)
+    return SHEETS + "".join(feet)
 
 
 def make(site: Path, toc: Path, target: Path) -> int:
