@@ -139,6 +139,23 @@ def test_the_first_page_moves_and_can_be_stopped(browser, built_book):
         page.close()
 
 
+def test_the_first_page_moves_where_a_frame_lies_before_the_start(browser, built_book):
+    """As it may: the moment given to a frame is that of its beginning, which can be in the past."""
+    late = """(() => {
+        const ask = window.requestAnimationFrame.bind(window);
+        window.requestAnimationFrame = (then) => ask((moment) => then(moment - 50));
+    })()"""
+    with served(built_book) as site:
+        page = browser.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.add_init_script(late)
+        page.goto(site, wait_until="load")
+        page.wait_for_function("+document.querySelector('.moving input').value > 3")
+        assert not errors
+        page.close()
+
+
 def test_the_first_page_stands_still_for_those_who_want_it(browser, built_book):
     with served(built_book) as site:
         context = browser.new_context(

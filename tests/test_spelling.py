@@ -75,6 +75,6 @@ def test_a_misspelling_is_found_and_code_is_not():
     text = "The plataeu of `rusk` and $\\gama$, see [there](xq.md).\n```python\nfoo = brr\n```\n"
     assert unknown(text) == ["plataeu"]
     directive = (
-        "```{figure} a.svg\n:name: fig-a\n:width: 100%\n\nA captoin.\n```\n\nAnd a sentense.\n"
+        "```{figure} a.svg\n:name: fig-a\n:width: 100%\n\nA captoin.\n```\n\nAnd a sentennze.\n"
     )
-    assert unknown(directive) == ["captoin", "sentense"]
+    assert unknown(directive) == ["captoin", "sentennze"]

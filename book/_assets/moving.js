@@ -97,7 +97,8 @@
     }
     function step(moment) {
       if (!playing) return;
-      frame += (Math.min(moment - before, 100) / 1000) * (last / SECONDS);
+      // The moment of a frame may lie before that of the click that started it.
+      frame += (Math.min(Math.max(moment - before, 0), 100) / 1000) * (last / SECONDS);
       before = moment;
       if (frame >= last) {
         if (chosen < data.sgd.length - 1) [chosen, frame] = [chosen + 1, 0];
