@@ -30,8 +30,8 @@ def particles(p: int, seed: int = 0) -> tl.Particles:
 def field(activation: str, p: int, d: float, nodes: int = 24) -> Callable[[], tuple]:
     """The drift of so many particles, ready to be timed."""
     start = particles(p)
-    made = make_field(tl.Task(activation), np.eye(K), start.weight, d - K, "exact", nodes)
-    return partial(made.drift, start.m, start.q)
+    made = make_field(tl.Task(activation), np.eye(K), p, d - K, "exact", nodes)
+    return partial(made.drift, start.m, start.q, start.weight)
 
 
 def pairwise(activation: str, p: int, d: float) -> Callable[[], tuple]:

@@ -171,10 +171,10 @@ def test_sample_by_sample_sgd_is_the_papers():
 def test_pairs_give_the_packages_field(activation, outside):
     weights = tl.Weights.gaussian(p=20, k=2, d=5, seed=3, orthonormal_target=True)
     start = tl.Particles.from_weights(weights)
-    field = make_field(tl.Task(activation), np.eye(2), start.weight, outside, "exact", 40)
+    field = make_field(tl.Task(activation), np.eye(2), start.p, outside, "exact", 40)
     if activation == "square":
         found = yardsticks.pairwise_square(start.m, start.q, outside)
     else:
         found = yardsticks.pairwise_erf(start.m, start.q, outside, 40)
-    for ours, theirs in zip(field.drift(start.m, start.q), found, strict=True):
+    for ours, theirs in zip(field.drift(start.m, start.q, start.weight), found, strict=True):
         assert theirs == pytest.approx(ours, abs=1e-12)

@@ -21,16 +21,16 @@ NAMES = ["erf", "square"]
 FORMS = ["erf by pairs", "erf in series", "erf on a grid", "square"]
 
 
-def field_of(form, L, weight, outside, self_term, nodes):
+def field_of(form, L, outside, self_term, nodes):
     """The field in this form, whatever `make_field` would choose."""
     if form == "erf by pairs":
-        return PairField(L, weight, outside, self_term, nodes)
+        return PairField(L, outside, self_term, nodes)
     if form == "erf in series":
-        return HermiteField(L, weight, outside, self_term, nodes)
+        return HermiteField(L, outside, self_term, nodes)
     if form == "erf on a grid":
         erf = tl.activations.get("erf")
-        return GridField(tl.Task(erf), L, weight, outside, self_term, nodes)
-    return SquareField(L, weight, outside, self_term)
+        return GridField(tl.Task(erf), L, outside, self_term, nodes)
+    return SquareField(L, outside, self_term)
 
 
 def state(p, k, seed, d=6):
@@ -58,11 +58,11 @@ def averaged(name, alpha, q, P, L, Xi):
 def test_at_infinite_d_it_is_the_flow_with_orthogonal_particles(form, k):
     alpha, q, P, L = state(4, k, seed=k)
     d_alpha, dq, risk = averaged(form.split()[0], alpha, q, P, L, np.eye(4)[None])
-    field = field_of(form, L, np.full(4, 0.25), math.inf, "exact", 48)
-    ours = field.drift(alpha, q)
+    field = field_of(form, L, math.inf, "exact", 48)
+    ours = field.drift(alpha, q, np.full(4, 0.25))
     np.testing.assert_allclose(ours[0], d_alpha[0], atol=1e-8)
     np.testing.assert_allclose(ours[1], dq[0], atol=1e-8)
-    assert field.excess_risk(alpha, q) == pytest.approx(risk[0], abs=1e-9)
+    assert field.excess_risk(alpha, q, np.full(4, 0.25)) == pytest.approx(risk[0], abs=1e-9)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -74,11 +74,11 @@ def test_with_one_dimension_outside_it_averages_over_signs(form):
     d_alpha, dq, risk = averaged(
         form.split()[0], alpha, q, P, L, signs[:, :, None] * signs[:, None, :]
     )
-    field = field_of(form, L, np.full(p, 1 / p), 1, "exact", 48)
-    ours = field.drift(alpha, q)
+    field, weight = field_of(form, L, 1, "exact", 48), np.full(p, 1 / p)
+    ours = field.drift(alpha, q, weight)
     np.testing.assert_allclose(ours[0], d_alpha.mean(0), atol=1e-8)
     np.testing.assert_allclose(ours[1], dq.mean(0), atol=1e-8)
-    assert field.excess_risk(alpha, q) == pytest.approx(risk.mean(), abs=1e-8)
+    assert field.excess_risk(alpha, q, weight) == pytest.approx(risk.mean(), abs=1e-8)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -92,9 +92,9 @@ def test_at_finite_d_it_averages_over_directions(form):
     g = np.random.default_rng(0).standard_normal((draws, p, outside))
     g /= np.linalg.norm(g, axis=-1, keepdims=True)
     d_alpha, dq, risk = averaged(form.split()[0], alpha, q, P, L, g @ g.swapaxes(-1, -2))
-    field = field_of(form, L, np.full(p, 1 / p), outside, "exact", 24)
+    field, state_now = field_of(form, L, outside, "exact", 24), (alpha, q, np.full(p, 1 / p))
     ours = np.concatenate(
-        [*(x.ravel() for x in field.drift(alpha, q)), [field.excess_risk(alpha, q)]]
+        [*(x.ravel() for x in field.drift(*state_now)), [field.excess_risk(*state_now)]]
     )
     sampled = np.concatenate([d_alpha.reshape(draws, -1), dq, risk[:, None]], axis=1)
     error = sampled.std(0) / np.sqrt(draws) + 1e-9
@@ -110,11 +110,11 @@ def test_at_finite_d_it_averages_over_directions(form):
 def test_the_quadrature_has_converged(outside, self_term, form, within):
     """Half as many nodes again change drifts and risk by next to nothing."""
     alpha, q, _, L = state(5, 2, seed=1)
-    fields = [field_of(form, L, np.full(5, 0.2), outside, self_term, nodes) for nodes in (28, 42)]
-    (a, b), (c, d) = (field.drift(alpha, q) for field in fields)
+    fields = [field_of(form, L, outside, self_term, nodes) for nodes in (28, 42)]
+    (a, b), (c, d) = (field.drift(alpha, q, np.full(5, 0.2)) for field in fields)
     np.testing.assert_allclose(a, c, atol=within)
     np.testing.assert_allclose(b, d, atol=within)
-    risks = [field.excess_risk(alpha, q) for field in fields]
+    risks = [field.excess_risk(alpha, q, np.full(5, 0.2)) for field in fields]
     assert risks[0] == pytest.approx(risks[1], abs=within)
 
 
@@ -124,12 +124,12 @@ def test_the_quadrature_has_converged(outside, self_term, form, within):
 def test_the_forms_of_erf_agree(outside, self_term, form):
     """Weights that differ, a general P, and any number of dimensions outside."""
     alpha, q, _, L = state(6, 2, seed=4)
-    weight = np.arange(1.0, 7.0) / 21
-    pairs = field_of("erf by pairs", L, weight, outside, self_term, 24)
-    other = field_of(form, L, weight, outside, self_term, 60)
-    for a, b in zip(pairs.drift(alpha, q), other.drift(alpha, q), strict=True):
+    here = alpha, q, np.arange(1.0, 7.0) / 21
+    pairs = field_of("erf by pairs", L, outside, self_term, 24)
+    other = field_of(form, L, outside, self_term, 60)
+    for a, b in zip(pairs.drift(*here), other.drift(*here), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
-    assert pairs.excess_risk(alpha, q) == pytest.approx(other.excess_risk(alpha, q), abs=1e-9)
+    assert pairs.excess_risk(*here) == pytest.approx(other.excess_risk(*here), abs=1e-9)
 
 
 @pytest.mark.parametrize("form", ["erf by pairs", "erf in series"])
@@ -137,12 +137,12 @@ def test_the_forms_of_erf_agree(outside, self_term, form):
 def test_compiled_and_plain_agree(form, self_term, monkeypatch):
     """Also for norms far from one, where the series is long."""
     rng = np.random.default_rng(2)
-    alpha, q = rng.standard_normal((70, 2)), rng.chisquare(2, 70)
-    field = field_of(form, np.eye(2), rng.dirichlet(np.ones(70)), 3, self_term, 20)
-    compiled = *field.drift(alpha, q), field.excess_risk(alpha, q)
+    here = rng.standard_normal((70, 2)), rng.chisquare(2, 70), rng.dirichlet(np.ones(70))
+    field = field_of(form, np.eye(2), 3, self_term, 20)
+    compiled = *field.drift(*here), field.excess_risk(*here)
     for module in ("pairs", "hermite"):
         monkeypatch.setattr(f"twolayer.{module}.COMPILED", False)
-    plain = *field.drift(alpha, q), field.excess_risk(alpha, q)
+    plain = *field.drift(*here), field.excess_risk(*here)
     for a, b in zip(compiled, plain, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
@@ -150,18 +150,18 @@ def test_compiled_and_plain_agree(form, self_term, monkeypatch):
 @pytest.mark.parametrize("form", ["erf by pairs", "erf in series"])
 def test_the_number_of_cores_changes_no_bit(form, monkeypatch):
     rng = np.random.default_rng(3)
-    alpha, q = rng.standard_normal((2500, 1)), rng.chisquare(1, 2500)
-    field = field_of(form, np.eye(1), np.full(2500, 1 / 2500), 3, "exact", 16)
-    here = field.drift(alpha, q)
+    particles = rng.standard_normal((2500, 1)), rng.chisquare(1, 2500), np.full(2500, 1 / 2500)
+    field = field_of(form, np.eye(1), 3, "exact", 16)
+    here = field.drift(*particles)
     for cores in (1, 3):
         monkeypatch.setattr("twolayer.threads.os.cpu_count", lambda cores=cores: cores)
-        for a, b in zip(here, field.drift(alpha, q), strict=True):
+        for a, b in zip(here, field.drift(*particles), strict=True):
             assert (a == b).all()
 
 
 def test_the_cheaper_form_is_chosen():
     erf, L = tl.activations.get("erf"), np.eye(1)
-    few, many = (make_field(tl.Task(erf), L, np.full(p, 1 / p), 3, "exact", 8) for p in (50, 5000))
+    few, many = (make_field(tl.Task(erf), L, p, 3, "exact", 8) for p in (50, 5000))
     assert isinstance(few, PairField)
     assert isinstance(many, HermiteField)
 
@@ -186,8 +186,8 @@ def test_large_d_meets_infinite_d(name):
     alpha, q, _, L = state(4, 2, seed=2)
 
     def drift(outside):
-        field = make_field(tl.Task(name), L, np.full(4, 0.25), outside, "exact", 36)
-        return np.concatenate([x.ravel() for x in field.drift(alpha, q)])
+        field = make_field(tl.Task(name), L, 4, outside, "exact", 36)
+        return np.concatenate([x.ravel() for x in field.drift(alpha, q, np.full(4, 0.25))])
 
     near, far = (np.abs(drift(d) - drift(math.inf)).max() for d in (200, 2000))
     assert far < 1e-2
@@ -392,9 +392,10 @@ def test_kinks_in_the_mean_field(student):
         return np.concatenate((M.ravel(), dq, [tl.excess_risk(task, ov)]))
 
     def found(outside, nodes):
-        field = GridField(task, np.eye(2), np.full(3, 1 / 3), outside, "exact", nodes)
-        d_alpha, dq = field.drift(alpha, q)
-        return np.concatenate((d_alpha.ravel(), dq, [field.excess_risk(alpha, q)]))
+        field = GridField(task, np.eye(2), outside, "exact", nodes)
+        d_alpha, dq = field.drift(alpha, q, np.full(3, 1 / 3))
+        risk = field.excess_risk(alpha, q, np.full(3, 1 / 3))
+        return np.concatenate((d_alpha.ravel(), dq, [risk]))
 
     np.testing.assert_allclose(found(math.inf, 32), expected(np.diag(q)), rtol=1e-7, atol=1e-8)
     g = rng.standard_normal((400, 3, 3))

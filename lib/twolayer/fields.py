@@ -11,8 +11,8 @@ between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u �
 everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
 action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
 
-A particle acts on the others by its charge, its weight times its second layer a, and moves
-a times as fast as `drift` says.
+A particle acts on the others by its charge, its weight times its second layer a, shape (p,), and
+moves a times as fast as `drift` says.  A field knows the problem, not the particles' state.
 
 Builds on `task`, `rules`, `pairs` and `hermite`.
 """
@@ -50,15 +50,15 @@ _PAIRS_PER_NODE = {True: 4, False: 35}  # at d = ∞, with one term of the serie
 class Field(Protocol):
     """What `solve_mean_field` needs."""
 
-    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
-        """(dα/dt, dq/dt) over a; charges other than at the start are given."""
+    def drift(self, alpha: Array, q: Array, charge: Array) -> tuple[Array, Array]:
+        """(dα/dt, dq/dt) over a."""
         ...
 
-    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+    def force(self, alpha: Array, q: Array, charge: Array) -> Array:
         """E[σ(λ) 𝓔], which moves the second layer."""
         ...
 
-    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+    def excess_risk(self, alpha: Array, q: Array, charge: Array) -> float:
         """E_Ξ[R] − Δ/2."""
         ...
 
@@ -66,21 +66,21 @@ class Field(Protocol):
 def make_field(
     task: Task,
     L: Array,
-    weight: Array,
+    p: int,
     outside: float,
     self_term: str,
     nodes: int,
     a_star: Array | None = None,
 ) -> Field:
-    """The field of particles with these weights.
+    """The field of so many particles, in the cheapest form.
 
     Parameters
     ----------
     task : Task
     L : array, shape (k, k)
         Targets in the orthonormal basis: P = L Lᵀ.
-    weight : array, shape (p,)
-        Charges: weights, times the second layer if there is one.
+    p : int
+        Number of particles.
     outside : int or math.inf
         d − k.
     self_term : str
@@ -98,11 +98,15 @@ def make_field(
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
     closed = task.activation.name if task.closed else None
     if closed == "square":
-        return SquareField(L, weight, outside, self_term, a_star)
+        return SquareField(L, outside, self_term, a_star)
     if closed == "erf":
-        few = _pairs_are_cheaper(len(weight), len(L), outside, nodes)
-        return (PairField if few else HermiteField)(L, weight, outside, self_term, nodes, a_star)
-    return GridField(task, L, weight, outside, self_term, nodes, a_star)
+        few = _pairs_are_cheaper(p, len(L), outside, nodes)
+        return (PairField if few else HermiteField)(L, outside, self_term, nodes, a_star)
+    points = math.prod(x.size for x, _ in _target_axes(task, L, nodes))
+    if p * points * (nodes if 0 < outside < math.inf else 1) > _MAX_GRID:
+        allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
+        raise InvalidInput("nodes", f"{nodes} for k = {len(L)}, p = {p}", allowed)
+    return GridField(task, L, outside, self_term, nodes, a_star)
 
 
 def _target_axes(task: Task, L: Array, nodes: int) -> list[tuple[Array, Array]]:
@@ -124,52 +128,46 @@ class SquareField:
     """σ(x) = x² in closed form (arXiv:2302.05882, section 4), for general P."""
 
     def __init__(
-        self,
-        L: Array,
-        weight: Array,
-        outside: float,
-        self_term: str,
-        a_star: Array | None = None,
+        self, L: Array, outside: float, self_term: str, a_star: Array | None = None
     ) -> None:
         mean = second_layer("a_star", a_star, len(L)) / len(L)
         self.target = (L.T * mean) @ L  # f* = zᵀ target z
-        self.weight, self.self_term = weight, self_term
+        self.self_term = self_term
         # E[Ξ_ij²] between different particles
         self.second_moment = 1 / outside if outside else 0.0
 
-    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs O(p k²)."""
-        w, norm = self.weight if charge is None else charge, (alpha**2).sum(1) + q
-        error = self.target - (alpha * w[:, None]).T @ alpha
-        mean = np.trace(error) - w @ q
+        norm = (alpha**2).sum(1) + q
+        error = self.target - (alpha * charge[:, None]).T @ alpha
+        mean = np.trace(error) - charge @ q
         d_alpha = 2 * mean * alpha + 4 * alpha @ error
-        dq = 4 * mean * q - 8 * self.second_moment * q * (w @ q)
+        dq = 4 * mean * q - 8 * self.second_moment * q * (charge @ q)
         if self.self_term != "none":
-            d_alpha -= 4 * (w * q)[:, None] * alpha
-            dq += 8 * self.second_moment * w * q**2
+            d_alpha -= 4 * (charge * q)[:, None] * alpha
+            dq += 8 * self.second_moment * charge * q**2
             if self.self_term == "exact":
-                dq -= 8 * w * norm * q
+                dq -= 8 * charge * norm * q
         return d_alpha, dq
 
-    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+    def force(self, alpha: Array, q: Array, charge: Array) -> Array:
         """E[σ(λ) 𝓔]."""
-        w, inside = self.weight if charge is None else charge, (alpha**2).sum(1)
-        error = self.target - (alpha * w[:, None]).T @ alpha
-        out = (inside + q) * (np.trace(error) - w @ q)
-        out += 2 * ((alpha @ error) * alpha).sum(1) - 2 * self.second_moment * q * (w @ q)
+        inside = (alpha**2).sum(1)
+        error = self.target - (alpha * charge[:, None]).T @ alpha
+        out = (inside + q) * (np.trace(error) - charge @ q)
+        out += 2 * ((alpha @ error) * alpha).sum(1) - 2 * self.second_moment * q * (charge @ q)
         if self.self_term != "none":
-            out -= 2 * w * (2 * inside * q + (1 - self.second_moment) * q**2)
+            out -= 2 * charge * (2 * inside * q + (1 - self.second_moment) * q**2)
         return out
 
-    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+    def excess_risk(self, alpha: Array, q: Array, charge: Array) -> float:
         """E_Ξ[R] − Δ/2."""
-        w = self.weight if charge is None else charge
-        error = self.target - (alpha * w[:, None]).T @ alpha
-        mean = np.trace(error) - w @ q
-        spread = (error**2).sum() + self.second_moment * (w @ q) ** 2
+        error = self.target - (alpha * charge[:, None]).T @ alpha
+        mean = np.trace(error) - charge @ q
+        spread = (error**2).sum() + self.second_moment * (charge @ q) ** 2
         if self.self_term != "none":
             own = 2 * (alpha**2).sum(1) * q + (1 - self.second_moment) * q**2
-            spread += w**2 @ own
+            spread += charge**2 @ own
         return float(mean**2 / 2 + spread)
 
 
@@ -180,19 +178,14 @@ class GridField:
         self,
         task: Task,
         L: Array,
-        weight: Array,
         outside: float,
         self_term: str,
         nodes: int,
         a_star: Array | None = None,
     ) -> None:
-        k, p = len(L), len(weight)
+        k = len(L)
         axes = _target_axes(task, L, nodes)
-        size = p * axes[0][0].size ** k * (nodes if 0 < outside < math.inf else 1)
-        if size > _MAX_GRID:
-            allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
-            raise InvalidInput("nodes", f"{nodes} for k = {k}, p = {p}", allowed)
-        self.activation, self.weight, self.self_term = task.activation, weight, self_term
+        self.activation, self.self_term = task.activation, self_term
         radius, w_radius, self.angle, self.w_angle = radius_and_angle(outside, nodes)
         grid = np.meshgrid(*(x for x, _ in axes), radius, indexing="ij")
         self.z = np.stack(grid[:-1], -1).reshape(-1, k)
@@ -236,38 +229,40 @@ class GridField:
         above, first = beyond(-mean / least, self.outside)
         return np.stack((mean * above + least * first, above, first * self.radius))[:count]
 
-    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs one pass over grid and angle for every particle."""
-        w, root = self.weight if charge is None else charge, np.sqrt(q)
+        root = np.sqrt(q)
         S, D, E = self.averages(alpha, q)
-        error = self.w_grid * (self.target - w @ S)
+        error = self.w_grid * (self.target - charge @ S)
         d_alpha = (D * error) @ self.z
         dq = root * (E @ error)
         if self.self_term != "none":
             # Replace the particle's independent copy, which `error` holds, by itself.
             copy = S * self.w_grid
-            own = w * self._self_force(alpha, q)
-            d_alpha += w[:, None] * ((D * copy) @ self.z) - own[:, None] * alpha
-            dq += w * root * (E * copy).sum(1)
-            dq += w * self._uncorrelated(alpha, q) if self.self_term == "independent" else -own * q
+            own = charge * self._self_force(alpha, q)
+            d_alpha += charge[:, None] * ((D * copy) @ self.z) - own[:, None] * alpha
+            dq += charge * root * (E * copy).sum(1)
+            dq += (
+                charge * self._uncorrelated(alpha, q)
+                if self.self_term == "independent"
+                else -own * q
+            )
         return d_alpha, 2 * dq
 
-    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+    def force(self, alpha: Array, q: Array, charge: Array) -> Array:
         """E[σ(λ) 𝓔]."""
-        w = self.weight if charge is None else charge
         S = self.averages(alpha, q, derivatives=False)[0]
-        out = S @ (self.w_grid * (self.target - w @ S))
+        out = S @ (self.w_grid * (self.target - charge @ S))
         if self.self_term != "none":
-            out -= w * self._own_variance(alpha, q, S)
+            out -= charge * self._own_variance(alpha, q, S)
         return out
 
-    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+    def excess_risk(self, alpha: Array, q: Array, charge: Array) -> float:
         """E_Ξ[R] − Δ/2."""
-        w = self.weight if charge is None else charge
         S = self.averages(alpha, q, derivatives=False)[0]
-        out = self.w_grid @ (self.target - w @ S) ** 2
+        out = self.w_grid @ (self.target - charge @ S) ** 2
         if self.self_term != "none":
-            out += w**2 @ self._own_variance(alpha, q, S)
+            out += charge**2 @ self._own_variance(alpha, q, S)
         return float(out) / 2
 
     def _own_variance(self, alpha: Array, q: Array, S: Array) -> Array:

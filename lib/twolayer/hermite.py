@@ -38,14 +38,12 @@ class HermiteField:
     def __init__(
         self,
         L: Array,
-        weight: Array,
         outside: float,
         self_term: str,
         nodes: int,
         a_star: Array | None = None,
     ) -> None:
-        self.L, self.weight, self.self_term, self.outside = L, weight, self_term, outside
-        k = len(L)
+        self.self_term, self.outside, k = self_term, outside, len(L)
         x, wx = gauss_hermite(nodes)
         z = np.stack(np.meshgrid(*[x] * k, indexing="ij"), -1).reshape(-1, k)
         w_grid = np.prod(np.stack(np.meshgrid(*[wx] * k, indexing="ij"), -1), axis=-1).ravel()
@@ -55,13 +53,12 @@ class HermiteField:
         self.target = erf.sigma(self.z @ L.T) @ second_layer("a_star", a_star, k) / k
         self.copies = self_term != "none"
 
-    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array) -> tuple[Array, Array]:
         """(dα/dt, dq/dt); costs O(p nodes^k) for every term of the series."""
-        w = self.weight if charge is None else charge
         kappa, counts = self._series(q)
-        own = w if self.copies else np.zeros_like(q)
+        own = charge if self.copies else np.zeros_like(q)
         measure = kappa[:, None] * self.w_grid
-        error = measure * self._displacement(alpha, q, w, kappa, counts)
+        error = measure * self._displacement(alpha, q, charge, kappa, counts)
         state = (np.ascontiguousarray(alpha), q, own, self.z, counts, error, measure)
         both = np.concatenate(self._spread("hermite_drift", state, counts))
         d_alpha, dq = both[:, :-1], both[:, -1]
@@ -72,23 +69,21 @@ class HermiteField:
             dq += force * q * (s - 1 if self.self_term == "independent" else -1)
         return d_alpha, 2 * dq
 
-    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+    def force(self, alpha: Array, q: Array, charge: Array) -> Array:
         """E[σ(λ) 𝓔]."""
-        w = self.weight if charge is None else charge
         kappa, counts = self._series(q)
-        error = kappa[:, None] * self.w_grid * self._displacement(alpha, q, w, kappa, counts)
+        error = kappa[:, None] * self.w_grid * self._displacement(alpha, q, charge, kappa, counts)
         out = np.zeros(len(q))
         for here, n, S in self._terms(alpha, q, counts):
             out[here] += S @ error[n]
-        return out - w * self._own_variance(alpha, q, kappa, counts) if self.copies else out
+        return out - charge * self._own_variance(alpha, q, kappa, counts) if self.copies else out
 
-    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+    def excess_risk(self, alpha: Array, q: Array, charge: Array) -> float:
         """E_Ξ[R] − Δ/2."""
-        w = self.weight if charge is None else charge
         kappa, counts = self._series(q)
-        total = kappa @ self._displacement(alpha, q, w, kappa, counts) ** 2 @ self.w_grid
+        total = kappa @ self._displacement(alpha, q, charge, kappa, counts) ** 2 @ self.w_grid
         if self.copies:
-            total += w**2 @ self._own_variance(alpha, q, kappa, counts)
+            total += charge**2 @ self._own_variance(alpha, q, kappa, counts)
         return float(total) / 2
 
     def _own_variance(self, alpha: Array, q: Array, kappa: Array, counts: Array) -> Array:

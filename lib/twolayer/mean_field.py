@@ -151,7 +151,7 @@ def solve_mean_field(
     a_star = second_layer("a_star", a_star, k)
     ratio = layer_rate("second_layer_ratio", second_layer_ratio)
     weight = particles.weight
-    field = make_field(task, L, weight * particles.a, d - k, self_term, nodes, a_star)
+    field = make_field(task, L, p, d - k, self_term, nodes, a_star)
 
     def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         a = y[p * (k + 1) :] if ratio else particles.a

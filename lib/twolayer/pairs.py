@@ -31,42 +31,39 @@ class PairField:
     def __init__(
         self,
         L: Array,
-        weight: Array,
         outside: float,
         self_term: str,
         nodes: int,
         a_star: Array | None = None,
     ) -> None:
-        self.L, self.weight, self.self_term = L, weight, self_term
+        self.L, self.self_term = L, self_term
         self.mean = second_layer("a_star", a_star, len(L)) / len(L)
         self.xi, self.w_xi = scalar_product(outside, nodes)
 
-    def drift(self, alpha: Array, q: Array, charge: Array | None = None) -> tuple[Array, Array]:
+    def drift(self, alpha: Array, q: Array, charge: Array) -> tuple[Array, Array]:
         """(dα/dt, dq/dt) of the three-point function I₃ (Saad & Solla 1995); O(p² nodes)."""
-        w = self.weight if charge is None else charge
         s, root = 1 + (alpha**2).sum(1) + q, np.sqrt(q)
         C = alpha @ self.L.T
         A = self.mean / np.sqrt(s[:, None] * (1 + (self.L**2).sum(1)) - C**2)
-        sums = self._over_pairs("pair_sums", alpha, root, w)
+        sums = self._over_pairs("pair_sums", alpha, root, charge)
         inward, outward = sums[:, :-1], -root * sums[:, -1]
         push = A @ self.L - inward
         own = ((A * C).sum(1) - (inward * alpha).sum(1) + outward) / s
         if self.self_term == "independent":
-            outward = outward + w * q / np.sqrt(2 * s - 1)
+            outward = outward + charge * q / np.sqrt(2 * s - 1)
         scale = 2 / np.pi
         return scale * (push - own[:, None] * alpha), 2 * scale * (outward - q * own)
 
-    def force(self, alpha: Array, q: Array, charge: Array | None = None) -> Array:
+    def force(self, alpha: Array, q: Array, charge: Array) -> Array:
         """E[σ(λ) 𝓔], by the arcsine law."""
-        w = self.weight if charge is None else charge
-        return (2 / np.pi) * (self._with_target(alpha, q) - self._with_all(alpha, q, w))
+        return (2 / np.pi) * (self._with_target(alpha, q) - self._with_all(alpha, q, charge))
 
-    def excess_risk(self, alpha: Array, q: Array, charge: Array | None = None) -> float:
+    def excess_risk(self, alpha: Array, q: Array, charge: Array) -> float:
         """E_Ξ[R] − Δ/2, by the arcsine law."""
-        w, t = self.weight if charge is None else charge, 1 + (self.L**2).sum(1)
+        t = 1 + (self.L**2).sum(1)
         total = self.mean @ np.arcsin(self.L @ self.L.T / np.sqrt(t[:, None] * t)) @ self.mean
-        total -= 2 * w @ self._with_target(alpha, q)
-        return float(total + w @ self._with_all(alpha, q, w)) / np.pi
+        total -= 2 * charge @ self._with_target(alpha, q)
+        return float(total + charge @ self._with_all(alpha, q, charge)) / np.pi
 
     def _with_target(self, alpha: Array, q: Array) -> Array:
         """(π/2) E[σ(λ_i) f*]."""
