@@ -14,9 +14,10 @@ import pytest
 import scipy
 from conftest import ROOT, jupyter_book, write_notebook
 
-from twolayer import claims, figures
+from twolayer import claims
+from twolayer.catalogue import load
 
-IDS = list(figures.load(ROOT))
+IDS = list(load(ROOT))
 CURVES = ["curve", "t", "excess_risk", "low", "high"]
 TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates"]
 TEXT += ["escape", "fluctuations", "second_layer", "steps", "own_problem"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import twolayer as tl
-from twolayer import claims, paper
+from twolayer import claims, paper, tables
 from twolayer.claims import Measurement
 
 
@@ -56,18 +56,18 @@ def test_tables_hold_what_was_published(tmp_path):
     }
     content = {"results": {}, "claims": [measured.as_dict()], "comparisons": [compared]}
     (tmp_path / "rates.json").write_text(json.dumps(content))
-    table = claims.claims_table(tmp_path)
+    table = tables.claims_table(tmp_path)
     assert (
         "| a slope | one half | 0.510 ± 0.020 | **yes** | [rates](figures/rates.ipynb) |" in table
     )
     assert "*a slope*: a remark" in table
     assert table.count("No figure made so far") == len(claims.CLAIMS) - 1
-    table = claims.comparison_table(tmp_path)
+    table = tables.comparison_table(tmp_path)
     assert "| [rates](figures/rates.ipynb) | 1 | -25 % | +0 % |" in table
     assert "| rates | 100 | 1 | 2 | 2 | 1.5 |" in table
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(tl.InvalidInput, match=r"other\.json"):
-        claims.claims_table(tmp_path)
+        tables.claims_table(tmp_path)
 
 
 def test_printed_values_are_all_of_the_figures():

@@ -10,7 +10,7 @@ import pytest
 import twolayer as tl
 from twolayer import explorer
 from twolayer.explorer import grid, triangle
-from twolayer.explorer.compute import _sgd_times, python_call
+from twolayer.explorer.call import python_call
 from twolayer.explorer.request import Request
 from twolayer.explorer.widget import Explorer
 
@@ -62,7 +62,7 @@ def test_presets_can_be_asked_for(name):
     assert title
     assert Request.from_dict(json.loads(json.dumps(asked.as_dict()))) == asked
     compile(python_call(asked), name, "exec")
-    assert _sgd_times(asked).size > 10
+    assert asked.sgd_times().size > 10
 
 
 def test_every_figure_of_the_paper_has_a_preset():

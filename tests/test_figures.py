@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT, write_notebook
 
-from twolayer import figures
+from twolayer import catalogue, figures, freshness
 from twolayer.errors import InvalidInput
 
 
@@ -33,17 +33,17 @@ def test_make_then_nothing_to_do(clone):
 
 
 def test_what_makes_a_figure_stale(clone, monkeypatch):
-    figure = figures.load(clone)["tiny"]
-    assert not figures.is_fresh(clone, figure, "quick")
+    figure = catalogue.load(clone)["tiny"]
+    assert not freshness.is_fresh(clone, figure, "quick")
     figures.make(clone)
-    assert figures.is_fresh(clone, figure, "quick")
+    assert freshness.is_fresh(clone, figure, "quick")
 
     def stale_after(file, change):
         before = file.read_bytes()
         change(file)
-        fresh = figures.is_fresh(clone, figures.load(clone)["tiny"], "quick")
+        fresh = freshness.is_fresh(clone, catalogue.load(clone)["tiny"], "quick")
         file.write_bytes(before)
-        assert figures.is_fresh(clone, figures.load(clone)["tiny"], "quick")
+        assert freshness.is_fresh(clone, catalogue.load(clone)["tiny"], "quick")
         return not fresh
 
     assert stale_after(clone / "lib/twolayer/source.py", lambda f: f.write_text("x = 2\n"))
@@ -52,11 +52,11 @@ def test_what_makes_a_figure_stale(clone, monkeypatch):
     notebook = clone / "notebooks/tiny.ipynb"
     assert stale_after(notebook, lambda f: write_notebook(f, "a = 1\nb = 1", "print(a)"))
     assert stale_after(clone / "book/figures/tiny.ipynb", lambda f: f.write_text("{"))
-    monkeypatch.setattr(figures, "_environment", lambda: {"numpy": "0"})
-    assert not figures.is_fresh(clone, figure, "quick")
+    monkeypatch.setattr(freshness, "_environment", lambda: {"numpy": "0"})
+    assert not freshness.is_fresh(clone, figure, "quick")
     monkeypatch.undo()
     (clone / "book/figures/tiny.json").unlink()
-    assert not figures.is_fresh(clone, figure, "quick")
+    assert not freshness.is_fresh(clone, figure, "quick")
 
 
 def test_profiles(clone):
@@ -148,7 +148,7 @@ def test_command_line(clone):
 
 
 def test_the_real_list_is_in_order():
-    listed = figures.load(ROOT)
+    listed = catalogue.load(ROOT)
     assert {"2-left", "2-right", "4"} <= set(listed)
     for figure in listed.values():
-        assert set(figure.parameters) == set(figures.PROFILES)
+        assert set(figure.parameters) == set(catalogue.PROFILES)

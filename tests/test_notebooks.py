@@ -5,9 +5,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from twolayer import figures
+from twolayer.catalogue import load
 
-FIGURES = figures.load(ROOT)
+FIGURES = load(ROOT)
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 

@@ -6,6 +6,7 @@ import pytest
 from conftest import FIGURES_YML, ROOT, write_notebook
 
 from twolayer import figures, record
+from twolayer.catalogue import load
 from twolayer.errors import InvalidInput
 
 NUMBERS = {
@@ -71,5 +72,5 @@ def test_the_command_says_what_it_did(clone, capsys):
 
 def test_what_is_kept_is_of_figures_that_there_are():
     kept = json.loads((ROOT / record.FILE).read_text("utf-8"))["figures"]
-    assert set(kept) <= set(figures.load(ROOT))
+    assert set(kept) <= set(load(ROOT))
     assert record.page(ROOT)

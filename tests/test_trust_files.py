@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import twolayer as tl
-from twolayer import claims, storage, trials
+from twolayer import claims, storage, tables, trials
 
 TASK = tl.Task("erf", noise=0.1)
 START = tl.Weights.gaussian(p=2, k=1, d=20, seed=0)
@@ -169,7 +169,7 @@ PUBLISHED = [
 def test_published_json(tmp_path, text):
     (tmp_path / "4.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(tl.InvalidInput, match=r"4\.json.*publish"):
-        claims.claims_table(tmp_path)
+        tables.claims_table(tmp_path)
 
 
 @FUZZ
@@ -181,7 +181,7 @@ def test_mutations_of_published_json(tmp_path, data):
     text = text[:at] + data.draw(st.text(max_size=4)) + text[at + data.draw(st.integers(0, 9)) :]
     (tmp_path / "4.json").write_text(text, "utf-8")
     try:
-        table = claims.claims_table(tmp_path)
+        table = tables.claims_table(tmp_path)
     except tl.InvalidInput:
         return
     assert isinstance(table, str)

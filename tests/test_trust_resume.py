@@ -14,6 +14,7 @@ import pytest
 
 import twolayer as tl
 from twolayer import chain, checkpoint, plan, storage, trials
+from twolayer.state import begin
 
 TASK, START = tl.Task("erf", noise=0.01), tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
 COMMON = {"learning_rate": 0.2, "t_eval": np.linspace(0, 3, 5), "runs": 2, "seed": 4}
@@ -73,7 +74,7 @@ def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     """Whoever can write a file can seal it: its content must fit, too."""
     folder, whole = kept
     this, _ = plan.make_plan(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
-    state, outcome = chain._begin(this, 1)
+    state, outcome = begin(this, 1)
     fields = {
         "block": 0,
         "random_state": state.draws.state,

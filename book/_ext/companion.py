@@ -7,7 +7,7 @@ taken from the environment variable TWOLAYER_PROFILE, "quick" by default.  The r
     {result}`4:slope`
 
 The directives ``{claims}`` and ``{comparison}`` put together what all figures have
-published (`twolayer.claims`); ``{benchmarks}`` shows the committed run of `benchmarks/`, and
+published (`twolayer.tables`); ``{benchmarks}`` shows the committed run of `benchmarks/`, and
 ``{paper-profile}`` what is kept of the figures at the paper's own sizes (`twolayer.record`).
 """
 
@@ -26,7 +26,8 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from twolayer import claims, figures, record
+from twolayer import figures, record, tables
+from twolayer.catalogue import output_folder
 from twolayer.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Result(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The text of the number, or a warning that says what there is."""
         figure, _, key = self.text.partition(":")
-        file = figures.output_folder(Path(self.env.srcdir).parent) / f"{figure}.json"
+        file = output_folder(Path(self.env.srcdir).parent) / f"{figure}.json"
         self.env.note_dependency(str(file))
         try:
             values = json.loads(file.read_text("utf-8"))["results"]
@@ -63,13 +64,13 @@ class Result(SphinxRole):
 
 
 class Published(SphinxDirective):
-    """A table that `twolayer.claims` puts together from all figures."""
+    """A table that `twolayer.tables` puts together from all figures."""
 
     table: Callable[[Path], str]
 
     def run(self) -> list[nodes.Node]:
         """The table, re-made whenever a figure has changed."""
-        folder = figures.output_folder(Path(self.env.srcdir).parent)
+        folder = output_folder(Path(self.env.srcdir).parent)
         for file in folder.glob("*.json"):
             self.env.note_dependency(str(file))
         return self.parse_text_to_nodes(type(self).table(folder), allow_section_headings=True)
@@ -78,13 +79,13 @@ class Published(SphinxDirective):
 class Claims(Published):
     """``{claims}``: every claim of the paper with what was measured."""
 
-    table = staticmethod(claims.claims_table)
+    table = staticmethod(tables.claims_table)
 
 
 class ComparisonTable(Published):
     """``{comparison}``: every printed value beside ours."""
 
-    table = staticmethod(claims.comparison_table)
+    table = staticmethod(tables.comparison_table)
 
 
 class Benchmarks(SphinxDirective):

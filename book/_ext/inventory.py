@@ -10,7 +10,6 @@ import json
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,27 +19,13 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from twolayer.figures import load, output_folder
+from twolayer.catalogue import load, output_folder
+from twolayer.tables import counted, link, table, verdicts
 
 #: What a reader may ask for: what figures are computed with, then what pages are made with.
 PACKAGES = ("twolayer", "numpy", "scipy", "numba", "xarray", "matplotlib", "papermill")
 PACKAGES += ("jupyter-book", "sphinx", "myst-nb")
 KINDS = ("svg", "pdf", "csv", "json")
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown.
-
-    Examples
-    --------
-    >>> print(table("ab", [["1", "2"]]))
-    | a | b |
-    | --- | --- |
-    | 1 | 2 |
-    """
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def size(file: Path) -> str:
@@ -67,7 +52,7 @@ def downloads(root: Path) -> str:
             f"({size(folder / file)})"
             for file in kept
         ]
-        rows.append([f"[{figure.title}](figures/{name}.ipynb)", *links, ", ".join(trajectories)])
+        rows.append([link(name, figure.title), *links, ", ".join(trajectories)])
     return table(("figure", "picture", "print", "table", "numbers", "trajectories (NetCDF)"), rows)
 
 
@@ -91,25 +76,30 @@ def status(root: Path) -> str:
     folder = output_folder(root)
     versions = [["Python", platform.python_version()]]
     versions += [[name, metadata.version(name)] for name in PACKAGES]
-    rows, verdicts, seconds = [], Counter(), 0.0
+    rows, total, seconds = [], Counter(), 0.0
     for name, figure in load(root).items():
         run = made(folder, name)
         claims = json.loads((folder / f"{name}.json").read_text("utf-8"))["claims"]
-        counts = Counter(claim["verdict"] for claim in claims)
-        verdicts += counts
+        counts = verdicts(claims)
+        total += counts
         seconds += run["seconds"]
-        said = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-        title = f"[{figure.title}](figures/{name}.ipynb)"
         memory = str(run["megabytes_at_most"] or "")
-        rows.append([title, run["profile"], f"{run['seconds']:.1f}", memory, said])
-    said = ", ".join(f"{count} “{word}”" for word, count in verdicts.most_common())
+        rows.append(
+            [
+                link(name, figure.title),
+                run["profile"],
+                f"{run['seconds']:.1f}",
+                memory,
+                counted(counts),
+            ]
+        )
     built = datetime.now(UTC)
     return "\n".join(
         [
             "## In short\n",
             f"Built on {built:%-d %B %Y} from commit `{commit(root)}` on {platform.system()}, "
             f"{platform.machine()}.  {len(rows)} figures took {seconds / 60:.1f} minutes of "
-            f"notebooks in all.  Verdicts on the paper's claims: {said}.",
+            f"notebooks in all.  Verdicts on the paper's claims: {counted(total)}.",
             "\n## Versions\n",
             table(("package", "version"), versions),
             "\n## Figures\n",

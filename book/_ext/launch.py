@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from twolayer import figures
+from twolayer.catalogue import load
 
 logger = logging.getLogger(__name__)
 _GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
@@ -86,7 +86,7 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree:
 
 def find(app: Sphinx) -> None:
     """Know which page is made of which template."""
-    entries = figures.load(Path(app.srcdir).parent)
+    entries = load(Path(app.srcdir).parent)
     app.env.launch_templates = {f"figures/{name}": f.template for name, f in entries.items()}
     if repository(app) is None:
         logger.info("no Binder and Colab buttons: launch_repository is not set in _config.yml")

@@ -17,7 +17,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from twolayer import Trajectory, figures
+from twolayer import Trajectory
+from twolayer.catalogue import output_folder
 
 #: The figure whose trajectories are shown.
 FIGURE = "idea"
@@ -56,7 +57,7 @@ class Moving(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The picture that stands, to be replaced, and the numbers for what moves."""
-        folder = figures.output_folder(Path(self.env.srcdir).parent)
+        folder = output_folder(Path(self.env.srcdir).parent)
         for file in (folder / f"{FIGURE}.json", *folder.glob(f"{FIGURE}-*.nc")):
             self.env.note_dependency(str(file))
         picture = nodes.image(uri=f"figures/{FIGURE}.svg", alt=ALT, width="100%")

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from sphinx.application import Sphinx
 
-from twolayer.figures import load
+from twolayer.catalogue import load
 
 #: Reading speed: words of text, and lines of code, a minute.
 WORDS, LINES = 200, 60

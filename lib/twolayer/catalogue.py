@@ -71,6 +71,11 @@ def project_root(start: str | os.PathLike[str] | None = None) -> Path:
     )
 
 
+def output_folder(root: Path) -> Path:
+    """Where executed notebooks go."""
+    return root / "book" / "figures"
+
+
 def load(root: Path) -> dict[str, Figure]:
     """Read and check ``notebooks/figures.yml``.
 

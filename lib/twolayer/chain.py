@@ -2,26 +2,24 @@
 
 A run draws from its own random stream, given by (seed, run number), in blocks whose
 boundaries depend on (p, k, d) alone: neither other runs nor the recording times can
-change it.  Builds on `plan`, `draws` and `kernels`.
+change it.  Builds on `plan`, `state`, `resume` and `kernels`.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from twolayer import checkpoint as checkpoints
 from twolayer.activations import Activation
-from twolayer.draws import Draws
-from twolayer.errors import InvalidInput
 from twolayer.matrices import assemble
 from twolayer.plan import Plan
+from twolayer.resume import resume, save
+from twolayer.state import Outcome, State, begin
 from twolayer.task import Task, coefficients, excess_risk_of
 
 #: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
@@ -30,36 +28,6 @@ _BATCH = 100_000
 _COLUMNS = 1024
 #: Seconds between two checkpoints of a run.
 _SAVE_EVERY = 20.0
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What one run recorded: `count` times, and the step at which it blew up, if it did."""
-
-    Q: np.ndarray
-    M: np.ndarray
-    excess_risk: np.ndarray
-    a: np.ndarray
-    count: int = 0
-    blew_up_at: int | None = None
-    interrupted: bool = False
-
-    @classmethod
-    def empty(cls, plan: Plan) -> Outcome:
-        """Room for all times of the plan."""
-        T, p, k = plan.samples.size, len(plan.students), len(plan.targets)
-        Q = np.empty((T, p, p) if plan.record == "overlaps" else (T, p))
-        return cls(Q, np.empty((T, p, k)), np.empty(T), np.empty((T, p)))
-
-
-@dataclass(eq=False)
-class _State:
-    """Where a run stands: at the start of block number `block`."""
-
-    draws: Draws
-    students: np.ndarray
-    a: np.ndarray
-    block: int = 0
 
 
 def run(
@@ -87,7 +55,7 @@ def run(
     from twolayer.kernels import sgd as kernels
 
     file = None if checkpoint is None else checkpoints.file_of(checkpoint, number)
-    state, outcome = _begin(plan, number) if file is None else _resume(plan, number, file)
+    state, outcome = begin(plan, number) if file is None else resume(plan, number, file)
     B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
     X, C = np.empty((B, D)), np.empty((B, p))
     past = np.empty((B if plan.second else 0, p))
@@ -118,13 +86,13 @@ def run(
             state.block += 1
             report(min(state.block * plan.block, plan.samples[-1]))
             if file is not None and time.monotonic() - saved > _SAVE_EVERY:
-                _save(plan, file, state, outcome)
+                save(plan, file, state, outcome)
                 saved = time.monotonic()
     except KeyboardInterrupt:
         outcome = replace(outcome, interrupted=True)
     # Where it was interrupted or blew up, the random stream is ahead of the state.
     if file is not None and outcome.count == plan.samples.size:
-        _save(plan, file, state, outcome)
+        save(plan, file, state, outcome)
     return outcome
 
 
@@ -138,13 +106,7 @@ def _inner_loop(activation: Activation) -> tuple[Callable[..., tuple[int, int]],
     return kernels.advance, (activation.code,)
 
 
-def _begin(plan: Plan, number: int) -> tuple[_State, Outcome]:
-    coordinates = len(plan.students) + len(plan.targets) if plan.projected else plan.d
-    draws = Draws(plan.seed, number, plan.block, coordinates, plan.freedom)
-    return _State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)
-
-
-def _samples(plan: Plan, state: _State, count: int) -> tuple[np.ndarray, ...]:
+def _samples(plan: Plan, state: State, count: int) -> tuple[np.ndarray, ...]:
     """Normals and chi variables of the next blocks, noisy labels (count, B) and size of steps."""
     normals, radii = state.draws.blocks(count)
     here = labels(plan.task, plan.targets, plan.a_star, normals, plan.block, plan.projected)
@@ -219,7 +181,7 @@ def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray, a: np.nd
 def _record_inside(
     plan: Plan,
     outcome: Outcome,
-    state: _State,
+    state: State,
     X: np.ndarray,
     C: np.ndarray,
     past: np.ndarray,
@@ -234,76 +196,3 @@ def _record_inside(
         Q, M = _overlaps(plan, state.students, C[:inside], X[:inside])
         outcome = _record(plan, outcome, Q, M, past[inside - 1] if plan.second else state.a)
     return outcome
-
-
-# --- to and from a checkpoint -----------------------------------------------------------
-
-
-def check(plan: Plan, number: int, folder: str) -> None:
-    """Look at the checkpoint of a run, if there is one, before any work.
-
-    Raises
-    ------
-    InvalidInput
-        If it is of other parameters or another version.
-    """
-    _resume(plan, number, checkpoints.file_of(folder, number))
-
-
-def bytes_needed(plan: Plan, runs: int) -> int:
-    """What the checkpoints of so many runs take on the disk, about, while one is replaced."""
-    p, k = len(plan.students), len(plan.targets)
-    recorded = plan.samples.size * (p * (p if plan.record == "overlaps" else 1) + p * k + p + 1)
-    one = 8 * (plan.students.size + recorded) + 10_000
-    return one * (runs + 1)
-
-
-def _save(plan: Plan, file: Path, state: _State, outcome: Outcome) -> None:
-    n = outcome.count
-    arrays = {
-        "students": state.students,
-        "second_layer": state.a,
-        "a": outcome.a[:n],
-        "Q": outcome.Q[:n],
-        "M": outcome.M[:n],
-        "excess_risk": outcome.excess_risk[:n],
-    }
-    random_state = state.draws.state
-    try:
-        checkpoints.save(
-            file, plan.fingerprint, checkpoints.Checkpoint(state.block, random_state, arrays)
-        )
-    except OSError as error:  # a disk that has filled up must not cost the run itself
-        warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
-
-
-def _resume(plan: Plan, number: int, file: Path) -> tuple[_State, Outcome]:
-    state, outcome = _begin(plan, number)
-    shapes = {
-        "students": plan.students.shape,
-        "second_layer": plan.a.shape,
-        "a": (None, *outcome.a.shape[1:]),
-        "Q": (None, *outcome.Q.shape[1:]),
-        "M": (None, *outcome.M.shape[1:]),
-        "excess_risk": (None,),
-    }
-    saved = checkpoints.load(file, plan.fingerprint, shapes)
-    if saved is None:
-        return state, outcome
-    n = len(saved.arrays["excess_risk"])
-    at = saved.block * plan.block
-    try:
-        fits = n <= plan.samples.size and saved.block >= 0
-        if not (fits and (n == plan.samples.size or at <= plan.samples[n])):
-            raise ValueError("recorded times and blocks that go together")
-        state.draws.state = saved.random_state
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        checkpoints.set_aside(file, InvalidInput("checkpoint", str(file), f"whole ({error})"))
-        return _begin(plan, number)
-    outcome.Q[:n], outcome.M[:n] = saved.arrays["Q"], saved.arrays["M"]
-    outcome.excess_risk[:n] = saved.arrays["excess_risk"]
-    outcome.a[:n] = saved.arrays["a"]
-    state.students[:] = saved.arrays["students"]
-    state.a[:] = saved.arrays["second_layer"]
-    state.block = saved.block
-    return state, replace(outcome, count=n)

@@ -1,21 +1,18 @@
 """Claims of the paper, measured: a number, its uncertainty, and the verdict that follows.
 
-Notebooks measure and publish; here is what a measurement is, and how the book's tables of
-claims and of printed values are put together from what was published.
+Notebooks measure, and `publishing` writes it down; the book's `tables` are made from that.  Builds
+on `errors`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import floor, isinf, log10
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, array, choice, non_negative, real, shown
+from twolayer.errors import InvalidInput, array, non_negative, real, shown
 
 #: What each claim says, in our words; the table of the book has one group for each.
 CLAIMS: dict[int, str] = {
@@ -32,14 +29,6 @@ CLAIMS: dict[int, str] = {
     9: "In the mean-field regime the weights end in the span of the targets (figure 5 d)",
     10: "The plane of γ = γ₀ d^(−δ), p = p₀ d^κ has three phases, each with its own clock "
     "(Veiga et al. 2022)",
-}
-
-
-#: What each published entry must hold.
-_ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "claims": {"claim": int}
-    | dict.fromkeys(("quantity", "paper", "measured", "verdict", "note"), str),
-    "comparisons": dict.fromkeys(("curve", "t", "printed", "as_printed", "ours"), (int, float)),
 }
 
 
@@ -216,127 +205,3 @@ def with_error(value: float, error: float) -> str:
     digits = max(0, 1 - floor(log10(error / scale)))
     text = f"{value / scale:.{digits}f} ± {error / scale:.{digits}f}"
     return f"({text}){power}" if power else text
-
-
-def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
-    """What all figures have published under "claims" or "comparisons".
-
-    Parameters
-    ----------
-    source : Path
-        ``book/figures``, or a file of `record`.
-    section : str
-        "claims" or "comparisons".
-
-    Returns
-    -------
-    dict
-        Figure id → list of entries, figures without any left out.
-
-    Raises
-    ------
-    InvalidInput
-        If a file is not what `publishing.publish` writes.
-    """
-    kinds = _ENTRIES[choice("section", section, _ENTRIES)]
-    out = {}
-    for name, file, content in _contents(source):
-        try:
-            entries = content[section]
-            for entry in entries:
-                for key, kind in kinds.items():
-                    if not isinstance(entry[key], kind):
-                        raise TypeError(f"{key}: {entry[key]!r}")
-        except (LookupError, TypeError) as error:
-            raise _unusable(file, error) from error
-        if entries:
-            out[name] = entries
-    return out
-
-
-def _contents(source: Path) -> list[tuple[str, Path, Any]]:
-    """Figure id, file and content of everything published, by id."""
-    files = sorted(source.glob("*.json")) if source.is_dir() else [source]
-    read = []
-    for file in files:
-        try:
-            content = json.loads(file.read_text("utf-8"))
-            found = {file.stem: content} if source.is_dir() else dict(content["figures"])
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise _unusable(file, error) from error
-        read += [(name, file, found[name]) for name in sorted(found)]
-    return read
-
-
-def _unusable(file: Path, error: Exception) -> InvalidInput:
-    return InvalidInput(str(file), f"something else ({shown(error)})", "a file of `publish`")
-
-
-def claims_table(source: Path, level: int = 2) -> str:
-    """All claims with what was measured, as Markdown.
-
-    Parameters
-    ----------
-    source : Path
-        ``book/figures``, or a file of `record`.
-    level : int
-        Of the headings.
-
-    Returns
-    -------
-    str
-        A heading and a table for each claim of `CLAIMS`; links lead from ``book``.
-    """
-    found = published(source, "claims")
-    lines = []
-    for number, text in CLAIMS.items():
-        rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
-        lines += [f"{'#' * level} {number}. {text}", ""]
-        if not rows:
-            lines += ["No figure made so far measures this.", ""]
-            continue
-        lines += ["| quantity | the paper | measured | verdict | from |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {e['quantity']} | {e['paper']} | {e['measured']} "
-            f"| **{e['verdict']}** | [{figure}](figures/{figure}.ipynb) |"
-            for figure, e in rows
-        ]
-        lines += [""] + [f"*{e['quantity']}*: {e['note']}\n" for _, e in rows if e["note"]]
-    return "\n".join(lines)
-
-
-def comparison_table(source: Path) -> str:
-    """Printed values against ours: a summary by figure, then every value, as Markdown.
-
-    Parameters
-    ----------
-    source : Path
-        ``book/figures``, or a file of `record`.
-
-    Returns
-    -------
-    str
-    """
-    found = published(source, "comparisons")
-    lines = [
-        "| figure | values | by the equations | computed as printed |",
-        "|---|---|---|---|",
-    ]
-    every = ["| figure | curve | t | printed | as printed | by the equations |"]
-    every += ["|---|---|---|---|---|---|"]
-    for figure, entries in found.items():
-        ours = _largest(e["ours"] / e["printed"] - 1 for e in entries)
-        same = _largest(e["as_printed"] / e["printed"] - 1 for e in entries)
-        link = f"[{figure}](figures/{figure}.ipynb)"
-        lines.append(f"| {link} | {len(entries)} | {ours} | {same} |")
-        every += [
-            f"| {figure} | {e['curve']:g} | {e['t']:g} | {e['printed']:.4g} "
-            f"| {e['as_printed']:.4g} | {e['ours']:.4g} |"
-            for e in entries
-        ]
-    return "\n".join([*lines, "", *every])
-
-
-def _largest(differences: Iterable[float]) -> str:
-    largest = max(differences, key=abs)
-    return f"{100 * largest:+.2g} %" if abs(largest) < 10 else f"× {1 + largest:.3g}"

@@ -6,6 +6,8 @@ differ in lightness, which everybody sees.  Builds on nothing else of the packag
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 #: The colour of each corner of the triangle, and of what approaches it.
@@ -13,7 +15,11 @@ REGIMES = {"gradient flow": "#0072B2", "high-dimensional": "#D55E00", "mean fiel
 #: Runs of SGD that are all compared with one curve.
 SGD = "#882255"
 #: What tells curves apart when it is no size: activations, moments, terms.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#882255", "#56B4E9", "#806000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#882255", "#499AC8", "#806000")
+
+
+#: The contrast to white that lines need, and text (WCAG 2.1, 1.4.11 and 1.4.3), and the darkest.
+LINES, TEXT, DARKEST = 3.0, 4.5, 12.0
 
 
 def shades(colour: str, number: int) -> list[str]:
@@ -28,28 +34,69 @@ def shades(colour: str, number: int) -> list[str]:
     Returns
     -------
     list of str
-        The lightest has the contrast 3 to white that lines need (WCAG 1.4.11), the darkest 12.
+        Of the contrast `LINES` to white, up to `DARKEST`.
 
     Examples
     --------
     >>> shades("#009E73", 3)
     ['#44a681', '#007152', '#003f2c']
     """
-    from matplotlib.colors import to_hex, to_rgb
+    return [with_contrast(colour, each) for each in np.geomspace(LINES, DARKEST, number)]
+
+
+def readable(colour: Any) -> str:
+    """A colour for text on white: the same, or darker if its contrast is below `TEXT`.
+
+    Parameters
+    ----------
+    colour : str
+        Or whatever Matplotlib takes for one.
+
+    Examples
+    --------
+    >>> readable("#882255"), readable("#44a681")
+    ('#882255', '#358466')
+    """
+    from matplotlib.colors import to_hex
+
+    return with_contrast(colour, TEXT) if contrast(colour) < TEXT else to_hex(colour)
+
+
+def contrast(colour: Any) -> float:
+    """The contrast of a colour to white, from 1 to 21 (WCAG 2.1).
+
+    Examples
+    --------
+    >>> contrast("white"), contrast("black")
+    (1.0, 21.0)
+    """
+    return round(1.05 / (_light(_linear(colour)) + 0.05), 6)
+
+
+def with_contrast(colour: Any, wanted: float) -> str:
+    """A colour made darker, or mixed with white, so that its contrast to white is as wanted."""
+    from matplotlib.colors import to_hex
+
+    linear, target = _linear(colour), 1.05 / wanted - 0.05
+    light = _light(linear)
+    if target < light:
+        mixed = linear * target / light
+    else:  # with white
+        mixed = 1 - (1 - linear) * (1 - target) / (1 - light)
+    low = mixed <= 0.0031308
+    return to_hex(np.where(low, 12.92 * mixed, 1.055 * mixed ** (1 / 2.4) - 0.055))
+
+
+def _linear(colour: Any) -> np.ndarray:
+    """Red, green and blue as amounts of light."""
+    from matplotlib.colors import to_rgb
 
     rgb = np.array(to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    light = linear @ (0.2126, 0.7152, 0.0722)
-    found = []
-    for contrast in np.geomspace(3.0, 12.0, number):
-        wanted = 1.05 / contrast - 0.05
-        if wanted < light:
-            mixed = linear * wanted / light
-        else:  # with white
-            mixed = 1 - (1 - linear) * (1 - wanted) / (1 - light)
-        low = mixed <= 0.0031308
-        found.append(to_hex(np.where(low, 12.92 * mixed, 1.055 * mixed ** (1 / 2.4) - 0.055)))
-    return found
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def _light(linear: np.ndarray) -> float:
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def tint(colour: str, share: float) -> tuple[float, float, float]:

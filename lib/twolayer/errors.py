@@ -140,10 +140,10 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
-def instance(argument: str, value: Any, kind: type) -> None:
+def instance(argument: str, value: Any, kind: type, allowed: str = "") -> None:
     """Refuse a `value` that is not of this kind."""
     if not isinstance(value, kind):
-        raise InvalidInput(argument, shown(value), f"a twolayer.{kind.__name__}")
+        raise InvalidInput(argument, shown(value), allowed or f"a twolayer.{kind.__name__}")
 
 
 def executor(value: Any) -> None:

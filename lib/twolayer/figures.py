@@ -2,9 +2,8 @@
 
 ``notebooks/figures.yml`` says which template and parameters belong to which figure;
 executed notebooks, with their pictures and data beside them, appear in
-``book/figures``.  A figure is stale when the hash of its template, its parameters,
-the package's source or the versions of what it runs on differs from the one kept in
-the executed notebook.  The book's build calls `make`; by hand::
+``book/figures``.  Only what is stale is made (`freshness`).  The book's build calls `make`; by
+hand::
 
     python -m twolayer.figures --list
     python -m twolayer.figures 2-right --profile paper --jobs 2
@@ -12,16 +11,15 @@ the executed notebook.  The book's build calls `make`; by hand::
 
 Builds are safe from each other and from being killed: one at a time writes, a figure
 appears whole, and what a killed build left is swept away by the next, which makes only
-what is missing.  Builds on `catalogue`, `execution`, `storage` and `lock`.
+what is missing.  Builds on `catalogue`, `freshness`, `execution`, `storage` and
+`lock`.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -31,24 +29,20 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
-from importlib import metadata
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from twolayer.catalogue import PROFILES, Figure, check_parameters, load, project_root
+from twolayer.catalogue import PROFILES, Figure, load, output_folder, project_root
 from twolayer.cluster import cluster
 from twolayer.errors import InvalidInput, choice, integer, shown
 from twolayer.errors import executor as check_executor
 from twolayer.execution import ExecutionError, execute
+from twolayer.freshness import condition, is_fresh, seal, stamp
 from twolayer.lock import locked
 from twolayer.storage import as_path, writable_folder
 
-__all__ = ["PROFILES", "Figure", "FigureError", "check_parameters", "is_fresh", "load", "make"]
-__all__ += ["output_folder", "project_root", "stamp"]
+__all__ = ["FigureError", "make"]
 
-#: Packages whose version changes what a figure shows.
-_RUNS_ON = ("numpy", "scipy", "numba", "xarray", "matplotlib", "ipykernel")
-_ABSENT = "absent"
 #: Where a notebook runs until it has ended well.
 _PARTIAL = ".partial-"
 #: Bytes that must be free before any notebook runs: the figures take a tenth of it.
@@ -57,87 +51,6 @@ _ROOM = 200_000_000
 
 class FigureError(RuntimeError):
     """A notebook that failed; the message names notebook, cell and error."""
-
-
-def stamp(root: Path, figure: Figure, profile: str) -> str:
-    """The hash of everything that a figure depends on.
-
-    Parameters
-    ----------
-    root : Path
-    figure : Figure
-    profile : str
-
-    Returns
-    -------
-    str
-        Hexadecimal SHA-256.
-
-    Examples
-    --------
-    >>> root = project_root()
-    >>> len(stamp(root, load(root)["4"], "quick"))
-    64
-    """
-    digest = hashlib.sha256()
-    package = root / "lib" / "twolayer"
-    sources = [figure.template, *sorted(package.rglob("*.py")), *sorted(package.rglob("*.csv"))]
-    for source in sources:
-        digest.update(source.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(source.read_bytes() + b"\0")
-    digest.update(json.dumps(figure.parameters[profile], sort_keys=True).encode())
-    digest.update(json.dumps(_environment(), sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _environment() -> dict[str, str]:
-    out = {"python": platform.python_version()}
-    for name in _RUNS_ON:
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = _ABSENT
-    return out
-
-
-def output_folder(root: Path) -> Path:
-    """Where executed notebooks go."""
-    return root / "book" / "figures"
-
-
-def is_fresh(root: Path, figure: Figure, profile: str) -> bool:
-    """Whether the executed notebook of this profile, or of a larger one, is up to date."""
-    return _state(root, figure, profile) == "up to date"
-
-
-def _state(root: Path, figure: Figure, profile: str) -> str:
-    """In a word: "up to date", "stale", or what is not as the notebook left it."""
-    folder, notebook = output_folder(root), f"{figure.id}.ipynb"
-    try:
-        content = json.loads((folder / notebook).read_text("utf-8"))
-        kept = content["metadata"]["twolayer"]
-        made_as, made_stamp, files = kept["profile"], kept["stamp"], dict(kept["files"])
-        cells = kept["cells"]
-    except OSError:
-        return "stale"
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return f"damaged ({notebook})"
-    good_enough = PROFILES[PROFILES.index(profile) :]
-    if made_as not in good_enough or made_stamp != stamp(root, figure, made_as):
-        return "stale"
-    if cells != _seal(json.dumps(content["cells"], sort_keys=True).encode()):
-        return f"damaged ({notebook})"
-    for name, sealed in files.items():
-        try:
-            if _seal((folder / Path(name).name).read_bytes()) != sealed:
-                return f"damaged ({name})"
-        except OSError:
-            return "stale"
-    return "up to date"
-
-
-def _seal(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def make(
@@ -204,7 +117,7 @@ def make(
     wanted = [figures[name] for name in dict.fromkeys(ids or figures)]
 
     def stale() -> list[Figure]:
-        states = {f.id: "stale" if force else _state(root, f, profile) for f in wanted}
+        states = {f.id: "stale" if force else condition(root, f, profile) for f in wanted}
         for name, state in states.items():
             if state.startswith("damaged"):
                 message = f"figure {name}: {state} since its notebook wrote it; made again"
@@ -291,14 +204,14 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
             template = figure.template.relative_to(root)
             raise FigureError(f"figure {figure.id}: {template} {error}") from None
         written = sorted(f for f in partial.iterdir() if f.name != notebook)
-        files = {f.name: _seal(f.read_bytes()) for f in written}
+        files = {f.name: seal(f.read_bytes()) for f in written}
         strays = [f.name for f in written if f.suffix == ".svg" and f.stem != figure.id]
         if strays:  # the page would keep the picture of an earlier build
             raise FigureError(f"figure {figure.id} wrote {strays[0]}, which is not called after it")
         del node.metadata["papermill"]  # times and absolute paths of this machine
         for cell in node.cells:
             cell.metadata.pop("papermill", None)
-        cells = _seal(json.dumps(node["cells"], sort_keys=True).encode())
+        cells = seal(json.dumps(node["cells"], sort_keys=True).encode())
         kept = {"profile": profile, "stamp": made, "files": files, "cells": cells}
         kept["seconds"] = round(time.monotonic() - started, 1)
         kept["megabytes_at_most"] = _largest_child()
@@ -342,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.list:
             choice("profile", chosen.profile, PROFILES)
             for figure in load(root).values():
-                state = _state(root, figure, chosen.profile)
+                state = condition(root, figure, chosen.profile)
                 print(f"{figure.id:10} {state:11} {figure.title}  ({figure.template.name})")
             return 0
         with cluster(chosen.dask) if chosen.dask else nullcontext() as executor:

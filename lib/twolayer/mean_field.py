@@ -21,10 +21,10 @@ from twolayer.errors import (
     InvalidInput,
     choice,
     flag,
+    instance,
     integer,
     layer_rate,
     positive,
-    shown,
     times,
 )
 from twolayer.fields import SELF_TERMS, make_field
@@ -125,10 +125,8 @@ def solve_mean_field(
     >>> bool(mf.risk[0] < 1e-5)
     True
     """
-    if not isinstance(task, Task):
-        raise InvalidInput("task", shown(task), "a twolayer.Task")
-    if not isinstance(particles, Particles):
-        raise InvalidInput("particles", shown(particles), "twolayer.Particles")
+    instance("task", task, Task)
+    instance("particles", particles, Particles)
     t_eval = times("t_eval", t_eval)
     rtol, atol = positive("rtol", rtol), positive("atol", atol)
     choice("method", method, METHODS)

@@ -16,11 +16,11 @@ from twolayer.errors import (
     InvalidInput,
     choice,
     flag,
+    instance,
     integer,
     layer_rate,
     positive,
     schedule,
-    shown,
     times,
 )
 from twolayer.flow import TERMS, dimension
@@ -131,7 +131,8 @@ def solve(
     >>> print(f"{sol.excess_risk[1]:.4g}")
     0.01975
     """
-    _check_types(task, overlaps)
+    instance("task", task, Task)
+    instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
     t_eval = times("t_eval", t_eval)
     choice("terms", terms, TERMS)
     choice("method", method, METHODS)
@@ -220,12 +221,3 @@ def _accuracy(
         largest = max(float(forms.variance(Omega, c, p).max()) for Omega in ends)
         found["variance_error"] = of_variance / max(largest, np.finfo(float).tiny)
     return found
-
-
-def _check_types(task: Task, overlaps: Overlaps) -> None:
-    if not isinstance(task, Task):
-        raise InvalidInput("task", shown(task), "a twolayer.Task")
-    if not isinstance(overlaps, Overlaps):
-        raise InvalidInput(
-            "overlaps", shown(overlaps), "twolayer.Overlaps (weights have overlaps())"
-        )

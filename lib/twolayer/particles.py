@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.errors import InvalidInput, array, fits_in_memory, integer, shown
+from twolayer.errors import InvalidInput, array, fits_in_memory, flag, instance, integer, shown
 from twolayer.matrices import TOLERANCE, second_layer, symmetric
 from twolayer.overlaps import Weights
 from twolayer.rules import gauss_hermite, radius
@@ -70,12 +70,10 @@ class Particles:
         weight = array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
         if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
             raise InvalidInput("weight", shown(weight), "positive, with sum 1")
-        if not isinstance(finite, (bool, np.bool_)):
-            raise InvalidInput("finite", shown(finite), "True or False")
         object.__setattr__(self, "m", m)
         object.__setattr__(self, "q", np.maximum(q, 0.0))
         object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "finite", bool(finite))
+        object.__setattr__(self, "finite", flag("finite", finite))
         object.__setattr__(self, "a", second_layer("a", a, p))
 
     @property
@@ -118,8 +116,7 @@ class Particles:
         >>> Particles.from_weights(Weights.gaussian(p=4, k=2, d=5, seed=0)).m.shape
         (4, 2)
         """
-        if not isinstance(weights, Weights):
-            raise InvalidInput("weights", shown(weights), "twolayer.Weights")
+        instance("weights", weights, Weights)
         W, W_star, d = weights.W, weights.W_star, weights.d
         M, P = W @ W_star.T / d, W_star @ W_star.T / d
         inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)

@@ -1,7 +1,8 @@
 """What all runs of one simulation share: the method, the coordinates, the blocks.
 
 A plan holds everything that shapes a run but its number; it is plain data and can be
-sent to another process.  Builds on `overlaps`, `task` and `storage`.
+sent to another process.  Builds on `costs`,
+`overlaps`, `task` and `storage`.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.costs import choose
 from twolayer.errors import InvalidInput, fits_in_memory, integer, schedule, shown
 from twolayer.overlaps import Overlaps, Weights
 from twolayer.storage import versions
 from twolayer.task import Task
 
-METHODS = ("auto", "direct", "projected")
 #: What of Q is recorded.
 RECORDS = ("overlaps", "norms")
 
 #: Packages whose version may change the bits of a run, and our modules that do.
 _SHAPING = ("twolayer", "numpy", "numba")
-_SOURCES = ("blocks.py", "chain.py", "draws.py", "plan.py")
+_SOURCES = ("blocks.py", "chain.py", "costs.py", "draws.py", "plan.py", "state.py")
 _SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "normals", "products"))
-#: Samples in a block of the projected method, of which the cheapest is taken.
-_BLOCKS = (16, 32, 64, 128)
 #: A schedule is evaluated, and kept, for so many blocks at most.
 _MAX_BLOCKS = 10**7
 #: A step count beyond this is not exact in floating point.
@@ -158,7 +157,7 @@ def make_plan(
     if d < rank:
         raise InvalidInput("d", str(d), f"at least {rank}, the rank of Ω")
     p, k = start.p, start.k
-    method, block, why = _choose(method, p, k, d, batch)
+    method, block, why = choose(method, p, k, d, batch)
     projected = method == "projected"
     width = p + k + block if projected else 0
     fits_in_memory("d", d, 2 * (p + k) * (width or d))
@@ -264,60 +263,6 @@ def _coordinates(
     held = np.zeros((p + k, width or d))
     held[:, : rows.shape[1]] = rows
     return held[:p].copy(), held[p:].copy(), 1.0
-
-
-def _choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, str]:
-    """Method, samples per block, and the reason; the cheaper method if "auto"."""
-    # In low dimension the recursion within a block costs more than fresh fields would.
-    block = 16 if p <= 32 or d <= 64 else 32 if p <= 64 else 64 if p <= 256 else 128
-    block = _whole(block, batch)
-    room = d - p - k
-    least = max(8, batch)
-    if method == "direct":
-        return "direct", block, "as asked"
-    if method == "projected":
-        if room < least:
-            raise InvalidInput(
-                "method",
-                f"'projected' at d = {d}",
-                f"'direct' for d < p + k + {least} = {p + k + least}",
-            )
-        return "projected", _block_projected(p, k, d, batch), "as asked"
-    if room < least:
-        return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
-    wide = _block_projected(p, k, d, batch)
-    direct, projected = _cost(p, k, d, block), _cost(p, k, d, wide, projected=True)
-    why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
-    if direct <= projected:
-        return "direct", block, why
-    return "projected", wide, why
-
-
-def _block_projected(p: int, k: int, d: int, batch: int) -> int:
-    """The cheapest number of samples: many share the rotation, few have small products."""
-    room = (d - p - k) // batch * batch
-    sizes = (min(_whole(B, batch), room) for B in _BLOCKS)
-    return min(sizes, key=lambda B: _cost(p, k, d, B, projected=True))
-
-
-def _whole(block: int, batch: int) -> int:
-    """The least multiple of the batch that is no smaller than the block."""
-    return -(-block // batch) * batch
-
-
-def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
-    """Microseconds a step, roughly: random numbers, matrix products, activations, rotation.
-
-    Only the ratio of the two methods matters; the rates were read off one present-day core.
-    """
-    normal, flop, unit, reflection = 3e-3, 2e-5, 0.02, 3e-4
-    if not projected:
-        return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
-    width = p + k + block
-    drawn = p + k + block / 2
-    products = width * (4 * p + 2 * k + 2 * block)
-    rotation = 2 * p**2 * (p + block) / block
-    return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
 
 
 def _values(task: Task) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.colours import REGIMES, SGD, shades
+from twolayer.colours import REGIMES, SGD, readable, shades
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.paper import PrintedValue
 from twolayer.trajectory import Trajectory
@@ -84,7 +84,7 @@ def quantiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def label_ends(ax: Axes, ends: Iterable[tuple[float, float, str, Any]], apart: float = 13) -> None:
-    """Name curves at their right ends, in their own colours, the names apart from each other.
+    """Name curves at their right ends, in their colours, the names readable and apart.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def label_ends(ax: Axes, ends: Iterable[tuple[float, float, str, Any]], apart: f
             (x, y),
             (6, heights[i] - at[i, 1]),
             textcoords="offset points",
-            color=colour,
+            color=readable(colour),
             va="center",
             zorder=6,
         )

@@ -1,6 +1,6 @@
 """What is published beside a figure: its files, its numbers, and how it was made.
 
-Builds on `plotting`, `errors`, `trajectory`, `mean_field_trajectory`, `paper` and `claims`.
+Builds on `claims`, `colours`, `paper`, `plotting` and `tables`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer.claims import Measurement, mean_and_error, with_error
+from twolayer.colours import TEXT, contrast
 from twolayer.errors import InvalidInput
 from twolayer.paper import Comparison
 from twolayer.plotting import quantiles
+from twolayer.tables import table
 from twolayer.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
 
 
 def check_legible(figure: Figure) -> None:
-    """Refuse a figure whose text cannot be read on a phone.
+    """Refuse a figure whose text is too small for a phone, or too pale.
 
     Parameters
     ----------
@@ -126,7 +128,8 @@ def check_legible(figure: Figure) -> None:
     Raises
     ------
     InvalidInput
-        If some text is less than 7 pixels high when the figure is 350 pixels wide.
+        If some text is less than 7 pixels high when the figure is 350 pixels wide, or has a
+        contrast to white below 4.5.
 
     Examples
     --------
@@ -144,6 +147,9 @@ def check_legible(figure: Figure) -> None:
     scale = PHONE / (72 * figure.get_figwidth())
     for text in figure.findobj(Text):
         if text.get_visible() and text.get_text().strip():
+            if contrast(text.get_color()) < TEXT:
+                got = f"{text.get_text()!r} in {text.get_color()}"
+                raise InvalidInput("figure", got, "text that can be read: see colours.readable")
             height = text.get_fontsize() * scale
             if height < READABLE:
                 raise InvalidInput(
@@ -156,7 +162,7 @@ def check_legible(figure: Figure) -> None:
 def publish(
     name: str,
     figure: Figure,
-    table: pandas.DataFrame,
+    curves: pandas.DataFrame,
     trajectories: Mapping[str, Result],
     results: Mapping[str, str],
     claims: Iterable[Measurement] = (),
@@ -171,7 +177,7 @@ def publish(
         Figure id; files are called after it.
     figure : matplotlib.figure.Figure
         Written as SVG and PDF.
-    table : pandas.DataFrame
+    curves : pandas.DataFrame
         The drawn numbers, written as CSV.
     trajectories : mapping
         Written as NetCDF, ``<name>-<key>.nc``.
@@ -185,7 +191,7 @@ def publish(
     Raises
     ------
     InvalidInput
-        If the figure's text would be too small on a phone.
+        If the figure's text is too small for a phone, or too pale.
 
     Examples
     --------
@@ -204,7 +210,7 @@ def publish(
     check_legible(figure)
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-    table.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
+    curves.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
     for key, trajectory in trajectories.items():
         trajectory.save(folder / f"{name}-{key}.nc")
     content = {
@@ -255,8 +261,7 @@ def colophon(
         "Run time": f"{seconds:.1f} s",
         "Versions": ", ".join(f"{n} {v}" for n, v in versions.items()),
     }
-    lines = ["| | |", "|---|---|", *(f"| {n} | {text} |" for n, text in rows.items())]
-    return "\n".join(lines)
+    return table(("", ""), rows.items())
 
 
 def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p") -> str:
@@ -275,21 +280,18 @@ def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p")
     Examples
     --------
     >>> print(comparison_markdown([Comparison("3-left", 100, 1, 0.0195, 0.0196, 0.0230)]))
-    | p | t | printed | computed as printed | | by the equations | |
+    | p | t | printed | computed as printed |  | by the equations |  |
     |---|---|---|---|---|---|---|
     | 100 | 1 | 0.0195 | 0.0196 | +0.51 % | 0.023 | +17.95 % |
     """
-    lines = [
-        f"| {parameter} | t | printed | computed as printed | | by the equations | |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for c in comparisons:
-        same, ours = (100 * (value / c.printed - 1) for value in (c.as_printed, c.ours))
-        lines.append(
-            f"| {c.curve:g} | {c.t:g} | {c.printed:.4g} | {c.as_printed:.4g} | {same:+.2f} % "
-            f"| {c.ours:.4g} | {ours:+.2f} % |"
-        )
-    return "\n".join(lines)
+        row = [f"{c.curve:g}", f"{c.t:g}", f"{c.printed:.4g}"]
+        for value in (c.as_printed, c.ours):
+            row += [f"{value:.4g}", f"{100 * (value / c.printed - 1):+.2f} %"]
+        rows.append(row)
+    head = (parameter, "t", "printed", "computed as printed", "", "by the equations", "")
+    return table(head, rows)
 
 
 def largest(comparisons: Iterable[Comparison]) -> dict[str, str]:

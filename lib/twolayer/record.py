@@ -7,7 +7,7 @@ The profile ``paper`` is not run with every build; its numbers are kept in
     python -m twolayer.record
 
 Figures made since are added to what is kept; one made again replaces what was kept of it.
-Builds on `catalogue`, `claims` and `figures`.
+Builds on `catalogue`, `tables` and `freshness`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import json
 import os
 import platform
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twolayer.catalogue import load, project_root
-from twolayer.claims import claims_table, comparison_table
+from twolayer.catalogue import load, output_folder, project_root
 from twolayer.errors import InvalidInput, shown
-from twolayer.figures import is_fresh, output_folder
+from twolayer.freshness import is_fresh
 from twolayer.storage import versions
+from twolayer.tables import claims_table, comparison_table, counted, link, table, verdicts
 
 __all__ = ["FILE", "page", "update"]
 
@@ -97,16 +96,19 @@ def page(root: Path) -> str:
         If nothing is kept, or it is not what `update` writes.
     """
     figures, wanted = _read(root / FILE)["figures"], load(root)
-    lines = ["## Run times", ""]
-    lines += ["| figure | minutes | verdicts | printed values | machine |", "|---|---|---|---|---|"]
-    for name in (name for name in wanted if name in figures):
-        run = figures[name]
-        verdicts = Counter(claim["verdict"] for claim in run["claims"])
-        said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-        lines.append(
-            f"| [{name}](figures/{name}.ipynb) | {run['seconds'] / 60:.1f} | {said} "
-            f"| {len(run['comparisons']) or ''} | {run['machine']} |"
+    runs = {name: figures[name] for name in wanted if name in figures}
+    rows = [
+        (
+            link(name),
+            f"{run['seconds'] / 60:.1f}",
+            counted(verdicts(run["claims"])),
+            str(len(run["comparisons"]) or ""),
+            run["machine"],
         )
+        for name, run in runs.items()
+    ]
+    head = ("figure", "minutes", "verdicts", "printed values", "machine")
+    lines = ["## Run times", "", table(head, rows)]
     total = sum(run["seconds"] for run in figures.values()) / 3600
     largest = max(run["megabytes_at_most"] or 0 for run in figures.values())
     lines += [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, fits_in_memory, integer, non_negative, real, shown
+from twolayer.errors import InvalidInput, fits_in_memory, instance, integer, non_negative, real
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.flow import psi_GF, psi_M, psi_Var
 from twolayer.overlaps import Overlaps
@@ -119,10 +119,10 @@ def scales(
     task = Task(activation, noise=noise)
     if overlaps is None:
         overlaps = half_way(min(p, _MANY), k)
-    elif not isinstance(overlaps, Overlaps):
-        raise InvalidInput("overlaps", shown(overlaps), "twolayer.Overlaps")
-    elif overlaps.p != p:
-        raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
+    else:
+        instance("overlaps", overlaps, Overlaps)
+        if overlaps.p != p:
+            raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
     # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
     drift = math.hypot(
         np.linalg.norm(psi_GF(task, overlaps)), math.sqrt(2) * np.linalg.norm(psi_M(task, overlaps))

@@ -25,12 +25,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
-from twolayer.chain import Outcome, bytes_needed, check, run
+from twolayer.chain import run
+from twolayer.costs import METHODS
 from twolayer.errors import (
     InvalidInput,
     choice,
     fits_in_memory,
     flag,
+    instance,
     integer,
     layer_rate,
     shown,
@@ -39,8 +41,10 @@ from twolayer.errors import (
 from twolayer.errors import executor as check_executor
 from twolayer.errors import seed as check_seed
 from twolayer.overlaps import Overlaps, Weights
-from twolayer.plan import METHODS, RECORDS, Plan, make_plan
+from twolayer.plan import RECORDS, Plan, make_plan
 from twolayer.progress import Progress
+from twolayer.resume import bytes_needed, check
+from twolayer.state import Outcome
 from twolayer.storage import provenance
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, Trajectory, named
@@ -146,8 +150,7 @@ def simulate(
     'projected'
     """
     started = time.perf_counter()
-    if not isinstance(task, Task):
-        raise InvalidInput("task", shown(task), "a twolayer.Task")
+    instance("task", task, Task)
     t_eval = times("t_eval", t_eval)
     batch = integer("batch", batch, 1, _LARGEST_BATCH)
     eta = layer_rate("second_layer_rate", second_layer_rate)

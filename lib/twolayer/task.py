@@ -5,16 +5,14 @@ Builds on `activations` and `overlaps`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from twolayer import activations, quadrature
 from twolayer.activations import Activation
-from twolayer.errors import InvalidInput, instance, integer, non_negative, power_of_two, shown
+from twolayer.errors import instance, integer, non_negative, power_of_two
 from twolayer.overlaps import Overlaps
 from twolayer.quadrature import Quadrature
 
@@ -174,36 +172,3 @@ def risk(task: Task, overlaps: Overlaps) -> float:
     0.5
     """
     return excess_risk(task, overlaps) + task.noise / 2
-
-
-def task_to_dict(task: Task) -> dict[str, Any]:
-    """The task as plain data, for a file: of activations the names."""
-    return {
-        "activation": task.activation.name,
-        "target_activation": task.target_activation.name,
-        "noise": task.noise,
-    }
-
-
-def task_from_dict(values: Mapping[str, Any], task: Task | None = None) -> Task:
-    """The task that `task_to_dict` wrote down, or the given one."""
-    if task is not None:
-        return task
-    names = values["activation"], values["target_activation"]
-    own = [name for name in names if name not in activations.ACTIVATIONS | activations.OTHERS]
-    if own:
-        functions = " and ".join(dict.fromkeys(map(shown, own)))
-        raise ValueError(f"its task must be given: the functions {functions} are none of ours")
-    return Task(*names, values["noise"])
-
-
-def check_task(task: Task | None) -> None:
-    """Refuse what is neither None nor a task."""
-    if task is not None:
-        instance("task", task, Task)
-
-
-def check_same_task(task: Task, written: str) -> None:
-    """Refuse a task that is not the one whose `task_to_dict` was written, as JSON."""
-    if task_to_dict(task) != json.loads(written):
-        raise InvalidInput("task", repr(task), f"the one of the file, {written}")

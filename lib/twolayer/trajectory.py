@@ -1,33 +1,28 @@
 """What `solve` and `simulate` return: overlaps and risk along time, labelled.
 
 A trajectory knows the task and all parameters it was made with, turns into an
-xarray Dataset, and is saved as NetCDF.  Builds on `task` and `storage`.
+xarray Dataset, and is saved as NetCDF.  Builds on `results`.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from twolayer.errors import InvalidInput, integer, shown
 from twolayer.overlaps import Overlaps
-from twolayer.storage import finite, from_json, read_netcdf, write_netcdf
-from twolayer.task import Task, check_same_task, check_task, task_from_dict, task_to_dict
+from twolayer.results import Result
+from twolayer.task import Task
 
 if TYPE_CHECKING:
     import xarray
 
-_FORMAT = "twolayer trajectory 1"
-
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Result):
     r"""Overlaps and risk at recorded times.
 
     Time is first; in the result of `simulate` a run axis stands before it.
@@ -66,6 +61,9 @@ class Trajectory:
     True
     """
 
+    FORMAT: ClassVar[str] = "twolayer trajectory 1"
+    ARRAYS: ClassVar[tuple[str, ...]] = ("Q", "M", "P", "excess_risk", "a", "a_star")
+
     t: np.ndarray
     Q: np.ndarray
     M: np.ndarray
@@ -77,31 +75,11 @@ class Trajectory:
     a: np.ndarray | None = None
     a_star: np.ndarray | None = None
 
-    def __post_init__(self) -> None:
-        for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
-            value = getattr(self, name)
-            value = np.ones(shape[-1]) if value is None else value
-            object.__setattr__(self, name, np.broadcast_to(value, shape))
-
     def __repr__(self) -> str:
         runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
         span = f" from {self.t[0]:g} to {self.t[-1]:g}" if self.t.size else ""
         p, k = self.M.shape[-2:]
         return f"Trajectory({runs}{self.t.size} times{span}, p={p}, k={k}, {self.task!r})"
-
-    @property
-    def risk(self) -> np.ndarray:
-        """Population risk R = excess risk + Δ/2.
-
-        Examples
-        --------
-        >>> import twolayer as tl
-        >>> start = tl.Overlaps([[1.0]], [[0.3]], [[1.0]])
-        >>> path = tl.solve(tl.Task("erf", noise=0.5), start, learning_rate=0.1, t_eval=[1.0])
-        >>> bool(path.risk[0] == path.excess_risk[0] + 0.25)
-        True
-        """
-        return self.excess_risk + self.task.noise / 2
 
     def overlaps(self, time: int = -1, run: int = 0) -> Overlaps:
         """The state at one recorded time, to start another computation from.
@@ -190,105 +168,21 @@ class Trajectory:
                 for n, (dims, values, text) in data.items()
             },
             coords,
-            {
-                "format": _FORMAT,
-                "task": json.dumps(task_to_dict(self.task)),
-                "parameters": json.dumps(dict(self.parameters)),
-                "provenance": json.dumps(dict(self.provenance)),
-            },
+            self._labels(),
         )
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write to a NetCDF file, whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-            An existing file is replaced.
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        OSError
-            If the folder does not exist or cannot be written.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> import twolayer as tl
-        >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
-        >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     back = tl.Trajectory.load(sol.save(folder + "/flow.nc"))
-        >>> bool((back.Q == sol.Q).all())
-        True
-        """
-        return write_netcdf(self.to_xarray(), path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> Trajectory:
-        """Read what `save` wrote, bit for bit.
-
-        Parameters
-        ----------
-        path : path
-        task : Task, optional
-            The task it was made with.  Needed if that has functions of one's own, of which a
-            file keeps no more than the names; checked to have these names and this noise.
-
-        Returns
-        -------
-        Trajectory
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        InvalidInput
-            If the file is not a trajectory, or is damaged, or is of another task.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> import twolayer as tl
-        >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
-        >>> path = tl.solve(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1, 2])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     back = Trajectory.load(path.save(f"{folder}/ode.nc"))
-        >>> bool((back.Q == path.Q).all()), back.parameters["learning_rate"]
-        (True, 0.1)
-        """
-        check_task(task)
-        data = read_netcdf(path, _FORMAT)
-        try:
-            names = ("time", "Q", "M", "P", "excess_risk", "a", "a_star")
-            arrays = {n: data.variables[n].values for n in names}
-            finite(arrays)
-            out = cls(
-                t=arrays.pop("time"),
-                **arrays,
-                task=task_from_dict(from_json(data.attrs["task"]), task),
-                parameters=from_json(data.attrs["parameters"]),
-                provenance=from_json(data.attrs["provenance"]),
-            )
-            times, (p, k) = out.t.shape, out.M.shape[-2:]
-            lead = out.excess_risk.shape
-            fits = (
-                lead[-1:] == times
-                and out.Q.shape in ((*lead, p, p), (*lead, p))
-                and out.M.shape == (*lead, p, k)
-                and out.P.shape == (k, k)
-                and len(lead) in (1, 2)
-            )
-        except (LookupError, TypeError, ValueError) as error:
-            raise InvalidInput("path", str(path), f"a trajectory file ({error})") from error
-        if not fits:
-            raise InvalidInput("path", str(path), "a trajectory file with arrays that fit")
-        check_same_task(out.task, data.attrs["task"])
-        return out
+    @staticmethod
+    def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
+        lead, (p, k) = arrays["excess_risk"].shape, arrays["M"].shape[-2:]
+        return (
+            len(lead) in (1, 2)
+            and lead[-1:] == arrays["time"].shape
+            and arrays["Q"].shape in ((*lead, p, p), (*lead, p))
+            and arrays["M"].shape == (*lead, p, k)
+            and arrays["P"].shape == (k, k)
+            and arrays["a"].shape == (*lead, p)
+            and arrays["a_star"].shape == (k,)
+        )
 
 
 class Divergence(ArithmeticError):

@@ -1,6 +1,7 @@
 """`compute`: from a request to curves, overlaps and the Python call that makes them.
 
-The answer is plain data (numbers, text, lists), the same for every front end.
+The answer is plain data (numbers, text, lists), the same for every front end.  Builds on
+`explorer.request` and `explorer.call`, and on `ode`, `mean_field` and `sgd`.
 """
 
 from __future__ import annotations
@@ -9,37 +10,34 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from twolayer import regimes
 from twolayer.explorer import triangle
-from twolayer.explorer.request import FLOWS, THEORIES, Request
+from twolayer.explorer.call import python_call
+from twolayer.explorer.request import FLOWS, ORDER, THEORIES, Request
 from twolayer.mean_field import solve_mean_field
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.ode import solve
-from twolayer.overlaps import Overlaps, Weights
+from twolayer.overlaps import Weights
 from twolayer.particles import Particles
 from twolayer.progress import listening
 from twolayer.sgd import simulate
 from twolayer.task import Task
-from twolayer.threads import COMPILED
 from twolayer.trajectory import Divergence, Trajectory
 
 _Path = Trajectory | MeanFieldTrajectory
-#: Recorded times beside t = 0, and how many of them keep their overlaps.
-TIMES, FRAMES = 96, 32
+#: How many of the recorded times keep their overlaps.
+FRAMES = 32
 #: Neurons of which overlaps are sent.
 SHOWN = 32
 #: Tolerances of the curves that are shown first: right to about 1e-4, in a third of the time.
 FIRST = {"rtol": 1e-5, "atol": 1e-8}
 #: Of a longer request these times are shown before the rest.
 SOON = 300.0
-#: Student updates that SGD may take in all, compiled or not: some seconds.
-BUDGET = 3e8 if COMPILED else 1e6
-#: Nodes of the quadrature of the initial law in each direction.
-ORDER = 8
 
 
 def compute(
@@ -105,7 +103,7 @@ def compute(
             "seconds": time.perf_counter() - started,
         }
 
-    t = grid(asked)
+    t = asked.times()
     if show is not None:
         for first in (t,) if asked.t_max <= SOON else (t[t <= SOON], t):
             _theories(asked, start, first, report, [], lambda paths: show(answer(paths)), **FIRST)
@@ -140,25 +138,6 @@ def _theories(
     return paths
 
 
-def grid(asked: Request) -> np.ndarray:
-    """The times of a request: 0, then logarithmic up to t_max.
-
-    Parameters
-    ----------
-    asked : Request
-
-    Returns
-    -------
-    array, shape (TIMES + 1,)
-
-    Examples
-    --------
-    >>> grid(Request(t_max=10.0))[[0, 1, -1]].tolist()
-    [0.0, 0.01, 10.0]
-    """
-    return np.r_[0.0, np.geomspace(min(0.1, asked.t_max / 1000), asked.t_max, TIMES)]
-
-
 def _theory(
     asked: Request,
     task: Task,
@@ -190,7 +169,7 @@ def _theory(
 
 def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[str, Any] | None:
     """Median and central 68 % of the runs, as far as the budget of steps goes."""
-    t = _sgd_times(asked)
+    t = asked.sgd_times()
     if t[-1] < asked.t_max:
         notes.append(f"SGD is shown up to t = {t[-1]:.3g}: more steps than the explorer takes.")
     try:
@@ -213,14 +192,6 @@ def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[s
         "median": _floor(median),
         "high": _floor(high),
     }
-
-
-def _sgd_times(asked: Request) -> np.ndarray:
-    """The request's times as far as `BUDGET` goes, at least one."""
-    t = grid(asked)
-    n = min(asked.d, asked.p + asked.k + 8)
-    updates = t * asked.p * asked.d / asked.learning_rate * asked.runs * asked.p * max(n / 16, 1)
-    return t[: max(2, int((updates <= BUDGET).sum()))]
 
 
 def _floor(values: np.ndarray) -> list[float]:
@@ -255,77 +226,10 @@ def _scales(asked: Request) -> dict[str, Any]:
         asked.noise,
         k=asked.k,
         activation=asked.activation,
-        overlaps=_few(asked),
     )
     return dataclasses.asdict(found)
 
 
-def _few(asked: Request) -> Overlaps | None:
-    return None if asked.p != 1 else regimes.half_way(1, asked.k)
-
-
-class _heard:
+def _heard(report: Callable[[float, str], None] | None, name: str) -> AbstractContextManager[None]:
     """Pass progress on to `report` under a name; nothing if there is no `report`."""
-
-    def __init__(self, report: Callable[[float, str], None] | None, name: str) -> None:
-        self._listening = report and listening(lambda share: report(share, name))
-
-    def __enter__(self) -> None:
-        if self._listening:
-            self._listening.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self._listening:
-            self._listening.__exit__(*error)
-
-
-def python_call(asked: Request) -> str:
-    """The Python code that computes what the explorer shows.
-
-    Parameters
-    ----------
-    asked : Request
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> print(python_call(Request(p=3, theories=("full",))).splitlines()[3])
-    task = tl.Task('erf', noise=0.01)
-    """
-    size = f"p={asked.p}, k={asked.k}, d={asked.d}, seed={asked.seed}"
-    t = grid(asked)
-    lines = [
-        "import numpy as np",
-        "import twolayer as tl",
-        "",
-        f"task = tl.Task({asked.activation!r}, noise={asked.noise!r})",
-        f"start = tl.Weights.{asked.start}({size})",
-        f"t = np.r_[0.0, np.geomspace({float(t[1])!r}, {asked.t_max!r}, {TIMES})]",
-    ]
-    for theory in asked.theories:
-        name = theory.replace("-", "_").replace("+", "_and_")
-        if theory in FLOWS:
-            lines.append(
-                f"{name} = tl.solve(task, start.overlaps(), learning_rate={asked.learning_rate!r},"
-                f" terms={theory!r}, t_eval=t)"
-            )
-            continue
-        limit = theory == "mean-field-limit"
-        particles = (
-            f"tl.Particles.quadrature(np.eye({asked.k}), {asked.d}, order={ORDER})"
-            if limit
-            else "tl.Particles.from_weights(start)"
-        )
-        d = "np.inf" if theory == "mean-field-orthogonal" else repr(asked.d)
-        lines.append(
-            f"{name} = tl.solve_mean_field(task, {particles}, np.eye({asked.k}), d={d}, t_eval=t)"
-        )
-    if asked.runs:
-        lines.append(
-            f"sgd = tl.simulate(task, start, learning_rate={asked.learning_rate!r},"
-            f" t_eval=t[:{len(_sgd_times(asked))}], runs={asked.runs}, seed={asked.seed})"
-        )
-    return "\n".join(lines) + "\n"
+    return nullcontext() if report is None else listening(lambda share: report(share, name))

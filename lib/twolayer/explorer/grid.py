@@ -12,7 +12,8 @@ from multiprocessing import get_context
 from typing import Any
 
 from twolayer.errors import integer
-from twolayer.explorer.compute import compute, python_call
+from twolayer.explorer.call import python_call
+from twolayer.explorer.compute import compute
 from twolayer.explorer.request import Request
 
 LIMIT = "mean-field-limit"

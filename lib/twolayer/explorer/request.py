@@ -1,6 +1,6 @@
 """What the explorer is asked for: plain data, checked before any work.
 
-Builds on `errors`, `overlaps` and `triangle`.
+Builds on `activations`, `errors`, `overlaps` and `threads`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from twolayer.activations import ACTIVATIONS
 from twolayer.errors import InvalidInput, choice, integer, non_negative, positive, shown
 from twolayer.explorer import triangle
 from twolayer.overlaps import Weights
+from twolayer.threads import COMPILED
 
 #: Initial laws, by name.
 STARTS = {"gaussian": "Gaussian weights", "in_target_span": "in the span of the targets"}
@@ -34,6 +37,12 @@ MOST_STUDENTS, MOST_PARTICLES, MOST_TARGETS = 64, 1000, 8
 #: Largest number of weights, p d.
 MOST_WEIGHTS = 2_000_000
 MOST_TIME, MOST_RUNS = 1e6, 64
+#: Recorded times beside t = 0.
+TIMES = 96
+#: Student updates that SGD may take in all, compiled or not: some seconds.
+BUDGET = 3e8 if COMPILED else 1e6
+#: Nodes of the quadrature of the initial law in each direction.
+ORDER = 8
 
 
 @dataclass(frozen=True)
@@ -160,3 +169,20 @@ class Request:
     def weights(self) -> Weights:
         """Students and targets at t = 0."""
         return getattr(Weights, self.start)(p=self.p, k=self.k, d=self.d, seed=self.seed)
+
+    def times(self) -> np.ndarray:
+        """Zero, then `TIMES` logarithmic times up to t_max.
+
+        Examples
+        --------
+        >>> Request(t_max=10.0).times()[[0, 1, -1]].tolist()
+        [0.0, 0.01, 10.0]
+        """
+        return np.r_[0.0, np.geomspace(min(0.1, self.t_max / 1000), self.t_max, TIMES)]
+
+    def sgd_times(self) -> np.ndarray:
+        """These times as far as `BUDGET` goes, at least one beside t = 0."""
+        t, n = self.times(), min(self.d, self.p + self.k + 8)
+        steps = t * self.p * self.d / self.learning_rate
+        updates = steps * self.runs * self.p * max(n / 16, 1)
+        return t[: max(2, int((updates <= BUDGET).sum()))]

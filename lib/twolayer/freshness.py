@@ -1,0 +1,97 @@
+"""Whether a figure is what the code as it is now would make, and as its notebook left it.
+
+An executed notebook keeps the hash of its template, its parameters, the package's source and the
+versions of what it ran on, and the hashes of what it wrote.  Builds on `catalogue`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from twolayer.catalogue import PROFILES, Figure, output_folder
+
+#: Packages whose version changes what a figure shows.
+_RUNS_ON = ("numpy", "scipy", "numba", "xarray", "matplotlib", "ipykernel")
+_ABSENT = "absent"
+
+
+def stamp(root: Path, figure: Figure, profile: str) -> str:
+    """The hash of everything that a figure depends on.
+
+    Parameters
+    ----------
+    root : Path
+    figure : Figure
+    profile : str
+
+    Returns
+    -------
+    str
+        Hexadecimal SHA-256.
+
+    Examples
+    --------
+    >>> from twolayer.catalogue import load, project_root
+    >>> root = project_root()
+    >>> len(stamp(root, load(root)["4"], "quick"))
+    64
+    """
+    digest = hashlib.sha256()
+    package = root / "lib" / "twolayer"
+    sources = [figure.template, *sorted(package.rglob("*.py")), *sorted(package.rglob("*.csv"))]
+    for source in sources:
+        digest.update(source.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(source.read_bytes() + b"\0")
+    digest.update(json.dumps(figure.parameters[profile], sort_keys=True).encode())
+    digest.update(json.dumps(_environment(), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _environment() -> dict[str, str]:
+    out = {"python": platform.python_version()}
+    for name in _RUNS_ON:
+        try:
+            out[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            out[name] = _ABSENT
+    return out
+
+
+def is_fresh(root: Path, figure: Figure, profile: str) -> bool:
+    """Whether the executed notebook of this profile, or of a larger one, is up to date."""
+    return condition(root, figure, profile) == "up to date"
+
+
+def condition(root: Path, figure: Figure, profile: str) -> str:
+    """How a figure stands: "up to date", "stale", or which file is not as its notebook left it."""
+    folder, notebook = output_folder(root), f"{figure.id}.ipynb"
+    try:
+        content = json.loads((folder / notebook).read_text("utf-8"))
+        kept = content["metadata"]["twolayer"]
+        made_as, made_stamp, files = kept["profile"], kept["stamp"], dict(kept["files"])
+        cells = kept["cells"]
+    except OSError:
+        return "stale"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return f"damaged ({notebook})"
+    good_enough = PROFILES[PROFILES.index(profile) :]
+    if made_as not in good_enough or made_stamp != stamp(root, figure, made_as):
+        return "stale"
+    if cells != seal(json.dumps(content["cells"], sort_keys=True).encode()):
+        return f"damaged ({notebook})"
+    for name, sealed in files.items():
+        try:
+            if seal((folder / Path(name).name).read_bytes()) != sealed:
+                return f"damaged ({name})"
+        except OSError:
+            return "stale"
+    return "up to date"
+
+
+def seal(content: bytes) -> str:
+    """The hash by which a file is known again."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,177 @@
+"""What both kinds of trajectory share: the risk, second layers of ones, and their files.
+
+A file keeps the task by the names of its activations; one with functions of the user's own is
+read back with that task in hand.  Builds on `task` and `storage`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from twolayer import activations
+from twolayer.errors import InvalidInput, instance, shown
+from twolayer.storage import finite, from_json, read_netcdf, write_netcdf
+from twolayer.task import Task
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Result:
+    """Base of `Trajectory` and `MeanFieldTrajectory`, which add their arrays."""
+
+    #: What a file of this kind calls itself, and the arrays that it holds beside the time.
+    FORMAT: ClassVar[str]
+    ARRAYS: ClassVar[tuple[str, ...]]
+
+    M: np.ndarray
+    excess_risk: np.ndarray
+    task: Task
+    parameters: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
+            value = getattr(self, name)
+            value = np.ones(shape[-1]) if value is None else value
+            object.__setattr__(self, name, np.broadcast_to(value, shape))
+
+    @property
+    def risk(self) -> np.ndarray:
+        """Population risk R = excess risk + Δ/2, label noise included.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Overlaps([[1.0]], [[0.3]], [[1.0]])
+        >>> path = tl.solve(tl.Task("erf", noise=0.5), start, learning_rate=0.1, t_eval=[1.0])
+        >>> bool(path.risk[0] == path.excess_risk[0] + 0.25)
+        True
+        """
+        return self.excess_risk + self.task.noise / 2
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same as a labelled dataset."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write to a NetCDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            An existing file is replaced.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OSError
+            If the folder does not exist or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import twolayer as tl
+        >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+        >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = tl.Trajectory.load(sol.save(folder + "/flow.nc"))
+        >>> bool((back.Q == sol.Q).all())
+        True
+        """
+        return write_netcdf(self.to_xarray(), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> Self:
+        """Read what `save` wrote, bit for bit.
+
+        Parameters
+        ----------
+        path : path
+        task : Task, optional
+            The task it was made with.  Needed if that has functions of one's own, of which a
+            file keeps no more than the names; checked to have these names and this noise.
+
+        Returns
+        -------
+        Trajectory or MeanFieldTrajectory
+            Of the class that is asked.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        InvalidInput
+            If the file is not of this kind, or is damaged, or is of another task.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import twolayer as tl
+        >>> particles = tl.Particles([[0.5], [0.1]], [1.0, 1.0])
+        >>> task, P = tl.Task("square"), [[1.0]]
+        >>> field = tl.solve_mean_field(task, particles, P, d=3, t_eval=[0, 1])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = tl.MeanFieldTrajectory.load(field.save(f"{folder}/field.nc"))
+        >>> bool((back.M == field.M).all()), back.parameters["d"]
+        (True, 3)
+        """
+        if task is not None:
+            instance("task", task, Task)
+        data = read_netcdf(path, cls.FORMAT)
+        try:
+            arrays = {name: data.variables[name].values for name in ("time", *cls.ARRAYS)}
+            finite(arrays)
+            if not cls._fits(arrays):
+                raise ValueError("with arrays that do not fit each other")
+            written = from_json(data.attrs["task"])
+            rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
+            task = _named_task(written) if task is None else task
+        except (LookupError, TypeError, ValueError) as error:
+            allowed = f"a file of the format {cls.FORMAT!r} ({error})"
+            raise InvalidInput("path", str(path), allowed) from error
+        if _names(task) != written:
+            raise InvalidInput("task", repr(task), f"the one of the file, {json.dumps(written)}")
+        return cls(t=arrays.pop("time"), **arrays, task=task, **rest)
+
+    @staticmethod
+    def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether the shapes of what a file holds go together."""
+        raise NotImplementedError
+
+    def _labels(self) -> dict[str, str]:
+        """What a dataset says of itself, beside its arrays."""
+        return {
+            "format": self.FORMAT,
+            "task": json.dumps(_names(self.task)),
+            "parameters": json.dumps(dict(self.parameters)),
+            "provenance": json.dumps(dict(self.provenance)),
+        }
+
+
+def _names(task: Task) -> dict[str, Any]:
+    """The task as plain data, for a file: of activations the names."""
+    return {
+        "activation": task.activation.name,
+        "target_activation": task.target_activation.name,
+        "noise": task.noise,
+    }
+
+
+def _named_task(written: Mapping[str, Any]) -> Task:
+    """The task of these names."""
+    names = written["activation"], written["target_activation"]
+    own = [name for name in names if name not in activations.ACTIVATIONS | activations.OTHERS]
+    if own:
+        functions = " and ".join(dict.fromkeys(map(shown, own)))
+        raise ValueError(f"its task must be given: the functions {functions} are none of ours")
+    return Task(*names, written["noise"])
