@@ -11,7 +11,7 @@ from conftest import ROOT
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from twolayer.colours import COLOURS, REGIMES, SGD, shades, tint
+from twolayer.colours import COLOURS, REGIMES, SGD, readable, shades, tint
 from twolayer.errors import InvalidInput
 from twolayer.plotting import label_ends, quantile_band, sgd_points
 from twolayer.publishing import check_legible, publish
@@ -69,8 +69,21 @@ def test_shades_darken_by_equal_steps_of_contrast(colour, number):
 
 
 def test_every_colour_of_a_line_is_seen_on_white():
-    assert min(contrast(c) for c in (*COLOURS[:4], SGD, *REGIMES.values())) > 3
+    assert min(contrast(c) for c in (*COLOURS, SGD, *REGIMES.values())) > 3
     assert tint("#000000", 0.0) == (1, 1, 1)
+
+
+def test_text_is_darker_than_a_line_where_it_must_be():
+    for colour in np.random.default_rng(0).random((500, 3)):
+        assert contrast(readable(tuple(colour))) >= 4.5
+    assert readable(SGD) == SGD
+
+
+def test_pale_text_is_not_published():
+    figure = Figure(figsize=(6, 4))
+    figure.add_subplot(title="p = 2").title.set_color(shades(SGD, 2)[0])
+    with pytest.raises(InvalidInput, match="p = 2"):
+        check_legible(figure)
 
 
 def test_names_of_curves_do_not_cover_each_other():

@@ -1,16 +1,18 @@
 """The built site as a whole: accessible, light, and without a loose end."""
 
 import doctest
-import gzip
-import importlib
+import importlib.util
+import io
 import re
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import chromium, served
 from conftest import ROOT
+from PIL import Image, ImageChops
 from pypdf import PdfReader
 from test_book import Page, pages_of
 
@@ -39,9 +41,8 @@ RUN_AXE = """async (dark) => {
         .filter(found => ["serious", "critical"].includes(found.impact))
         .flatMap(found => found.nodes.map(node => `${found.id}: ${node.target} ${node.html}`));
 }"""
-#: A first visit, as every host of static pages sends it: text compressed, the rest as it is.
+#: A first visit, nothing compressed; as hosts of static pages send it, it is less than half.
 MEGABYTES = 1.5
-TEXT = (".html", ".js", ".css", ".svg", ".json")
 #: What belongs to widgets: the explorer, the widget manager and what it loads.
 WIDGETS = ("_static/explorer/", "vendored/require", "vendored/paths", "vendored/embed-amd")
 
@@ -91,7 +92,7 @@ def test_pages_are_light(visits, built_book):
     weights = {}
     for name, (_, loaded) in visits.items():
         files = {path: built_book / path for path in loaded if path and not _widget(path)}
-        weights[name] = {p: _sent(file) for p, file in files.items() if file.is_file()}
+        weights[name] = {p: file.stat().st_size for p, file in files.items() if file.is_file()}
         assert len(weights[name]) > 10
     heavy = sorted(weights, key=lambda name: sum(weights[name].values()), reverse=True)
     for name in heavy[:5]:
@@ -101,13 +102,54 @@ def test_pages_are_light(visits, built_book):
     assert sum(worst.values()) < MEGABYTES * 1e6, (heavy[0], largest)
 
 
+#: Packages whose style sheets are made smaller, and how these are called.
+SHEETS = {
+    "pydata_sphinx_theme": "pydata-sphinx-theme.css",
+    "sphinx_book_theme": "sphinx-book-theme.css",
+    "sphinx_design": "sphinx-design.min.css",
+}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_is_left_of_the_styles_changes_no_pixel(browser, built_book, width):
+    """Against the whole style sheets, with a menu and the search open as well."""
+    whole = {}
+    for package, name in SHEETS.items():
+        place = Path(importlib.util.find_spec(package).origin).parent
+        [whole[name]] = place.rglob(name)
+        [small] = (built_book / "_static").rglob(name)
+        assert small.stat().st_size < whole[name].stat().st_size
+    with served(built_book) as site:
+        for name in ("index.html", "figures/4.html"):
+            seen = []
+            for sheets in ({}, whole):
+                context = browser.new_context(
+                    reduced_motion="reduce", viewport={"width": width, "height": 900}
+                )
+                page = context.new_page()
+                for sheet, file in sheets.items():
+                    page.route(f"**/{sheet}*", lambda route, _, file=file: route.fulfill(path=file))
+                page.goto(site + name, wait_until="networkidle")
+                page.add_style_tag(content="* { transition: none !important; }")
+                seen.append([_picture(page)])
+                page.locator(".dropdown button:visible").first.click()
+                seen[-1].append(_picture(page))
+                page.keyboard.press("Control+k")
+                seen[-1].append(_picture(page))
+                context.close()
+            for lean, full in zip(*seen, strict=True):
+                assert lean.size == full.size, name
+                # Blended edges may be rounded another way.
+                assert max(most for _, most in ImageChops.difference(lean, full).getextrema()) < 9
+
+
+def _picture(page):
+    content = page.screenshot(animations="disabled", full_page=True)
+    return Image.open(io.BytesIO(content)).convert("RGB")
+
+
 def _widget(path):
     return any(part in path for part in WIDGETS)
-
-
-def _sent(file):
-    content = file.read_bytes()
-    return len(gzip.compress(content) if file.suffix in TEXT else content)
 
 
 #: Time shown, whether it plays, and how much of SGD is drawn.

@@ -60,6 +60,7 @@ class Moving(SphinxDirective):
         folder = output_folder(Path(self.env.srcdir).parent)
         for file in (folder / f"{FIGURE}.json", *folder.glob(f"{FIGURE}-*.nc")):
             self.env.note_dependency(str(file))
+        self.env.metadata[self.env.docname]["moving"] = True
         picture = nodes.image(uri=f"figures/{FIGURE}.svg", alt=ALT, width="100%")
         data = json.dumps(content(folder), separators=(",", ":")).replace("</", "<\\/")
         before = f'<div class="moving" role="group" aria-label="{html.escape(ALT)}"><noscript>'
@@ -67,9 +68,17 @@ class Moving(SphinxDirective):
         return [nodes.raw("", before, format="html"), picture, nodes.raw("", after, format="html")]
 
 
+def add_files(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Load script and style where something moves."""
+    if "moving" in app.env.metadata.get(page, {}):
+        app.add_js_file("moving.js", loading_method="defer")
+        app.add_css_file("moving.css")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive, its script and its style."""
+    """Register the directive and the event."""
     app.add_directive("moving", Moving)
-    app.add_js_file("moving.js", loading_method="defer")
-    app.add_css_file("moving.css")
+    app.connect("html-page-context", add_files)
     return {"version": "1", "parallel_read_safe": True}

@@ -55,11 +55,13 @@ def readable(colour: Any) -> str:
     Examples
     --------
     >>> readable("#882255"), readable("#44a681")
-    ('#882255', '#358466')
+    ('#882255', '#348466')
     """
     from matplotlib.colors import to_hex
 
-    return with_contrast(colour, TEXT) if contrast(colour) < TEXT else to_hex(colour)
+    # Colours are rounded to 256 steps: hence first, and a little more.
+    colour = to_hex(colour)
+    return with_contrast(colour, 1.01 * TEXT) if contrast(colour) < TEXT else colour
 
 
 def contrast(colour: Any) -> float:
