@@ -211,7 +211,8 @@ def small_book(clone):
     shutil.copytree(ROOT / "book/_assets", clone / "book/_assets")
     (ROOT / ".cache").mkdir(exist_ok=True)  # the first build of a fresh clone fills it
     (clone / ".cache").symlink_to(ROOT / ".cache")
-    (clone / "book/references.bib").write_text("")
+    (clone / "lib/twolayer/data").mkdir()
+    (clone / "lib/twolayer/data/references.bib").write_text("")
     (clone / "book/_toc.yml").write_text(
         "format: jb-book\nroot: index\nchapters:\n  - file: figures/tiny\n"
     )

@@ -42,6 +42,11 @@ def test_your_own_problem(tmp_path, monkeypatch):
     assert field.excess_risk[-1] < field.excess_risk[0]
 
 
+def test_how_to_cite(capsys):
+    run("cite", {})
+    assert "@article{bartlett1933," in capsys.readouterr().out
+
+
 def test_a_second_layer_and_steps():
     drawn = tl.Weights.gaussian(p=3, k=2, d=5, seed=0)
     names = {"np": np, "tl": tl, "task": tl.Task("erf", noise=0.1), "t": np.array([0.1, 1.0])}

@@ -10,8 +10,13 @@ import sys
 import tomllib
 import zipfile
 
+import pytest
 import yaml
 from conftest import ROOT
+
+import twolayer as tl
+from twolayer import citing
+from twolayer.fluctuations import fluctuations
 
 
 def test_quick_start_has_exactly_two_one_line_commands():
@@ -54,7 +59,7 @@ def test_a_wheel_holds_all_that_the_package_needs(tmp_path):
         content.extractall(tmp_path / "site")
     held = {p.relative_to(tmp_path / "site") for p in (tmp_path / "site/twolayer").rglob("*.*")}
     ours = {p.relative_to(ROOT / "lib") for p in (ROOT / "lib/twolayer").rglob("*.*")}
-    assert {p for p in ours if p.suffix in (".py", ".csv", ".js", ".css", ".typed")} <= held
+    assert {p for p in ours if p.suffix in (".py", ".csv", ".bib", ".js", ".css", ".typed")} <= held
     readme = (ROOT / "README.md").read_text("utf-8")
     example = re.search(r"```python\n(.*?)```", readme, re.S)[1]
     code = example + "\nprint(tl.__file__)"
@@ -118,7 +123,7 @@ def test_every_entry_of_the_api_reference_has_an_example():
 
 
 def test_what_is_cited_by_its_number_is_in_the_bibliography():
-    known = (ROOT / "book/references.bib").read_text("utf-8")
+    known = (ROOT / "lib/twolayer/data/references.bib").read_text("utf-8")
     for folder, kind in (("book", "*.md"), ("notebooks", "*.ipynb"), ("lib/twolayer", "*.py")):
         for file in (ROOT / folder).glob(kind):
             text = file.read_text("utf-8")
@@ -126,18 +131,38 @@ def test_what_is_cited_by_its_number_is_in_the_bibliography():
                 assert number in known, f"{file.name}: {number}"
 
 
-def test_the_page_how_to_cite_says_what_the_citation_file_says():
+def test_how_to_cite_says_what_the_citation_file_says():
     known = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    page = (ROOT / "book/cite.md").read_text("utf-8")
-    flat = page.replace("{", "").replace("}", "")
+    paper, companion, *_ = citing.entries().values()
+    flat = companion.replace("{", "").replace("}", "")
     for part in (known["title"], known["version"], known["license"]):
         assert str(part) in flat, part
-    paper = known["preferred-citation"]
-    entry = (ROOT / "book/references.bib").read_text("utf-8").partition("\n}\n")[0]
-    flat = entry.replace("{", "").replace("}", "").replace("\\&", "&")
-    parts = [paper["title"], paper["volume"], paper["start"], paper["end"], paper["year"]]
-    parts += [paper["url"], *(author["family-names"] for author in paper["authors"])]
+    wanted = known["preferred-citation"]
+    flat = paper.replace("{", "").replace("}", "").replace("\\&", "&")
+    parts = [wanted["title"], wanted["volume"], wanted["start"], wanted["end"], wanted["year"]]
+    parts += [wanted["url"], *(author["family-names"] for author in wanted["authors"])]
     for part in parts:
         assert str(part) in flat, part
-    assert entry.count("\n") + 2 == 10  # the lines that the page shows
-    assert f"{entry}\n}}" in (ROOT / "README.md").read_text("utf-8")
+    lines = (ROOT / "lib/twolayer/data/references.bib").read_text("utf-8").splitlines()
+    assert "\n".join(lines[:10]) == paper  # the lines that the page shows
+    assert "\n".join(lines[10:17]) == companion
+    assert paper in (ROOT / "README.md").read_text("utf-8")
+
+
+def keys(bibtex):
+    return re.findall(r"@\w+\{(\w+),", bibtex)
+
+
+def test_a_citation_names_what_was_used():
+    start = tl.Weights.gaussian(p=2, k=1, d=500, seed=0)
+    options = {"learning_rate": 0.1, "t_eval": [1e-3]}
+    run = tl.simulate(tl.Task("relu"), start, method="projected", **options)
+    assert keys(tl.citation(run)) == ["arnaboldi2023", "twolayer", "cho2009kernel", "bartlett1933"]
+    particles = tl.Particles.from_weights(start)
+    field = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=500, t_eval=[0.1])
+    assert keys(tl.citation(field))[2] == "mei2018"
+    band = fluctuations(tl.Task("erf"), start.overlaps(), d=500, **options)
+    assert "vankampen2007" in keys(tl.citation(band))
+    assert set(citing.BEHIND) <= set(citing.entries())
+    with pytest.raises(tl.InvalidInput, match=r"^result: "):
+        tl.citation("run")

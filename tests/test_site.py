@@ -254,7 +254,7 @@ def test_addresses_elsewhere_are_well_formed(built_book):
                     name,
                     target,
                 )
-    text = (ROOT / "book/references.bib").read_text("utf-8")
+    text = (ROOT / "lib/twolayer/data/references.bib").read_text("utf-8")
     for doi in re.findall(r"doi\s*=\s*\{(.*?)\}", text):
         assert re.fullmatch(r"10\.\d{4,9}/\S+", doi), doi
 

@@ -43,7 +43,7 @@ ALT = (
 
 def sources() -> list[Path]:
     """The files of the package, in a fixed order."""
-    kinds = {".py", ".csv", ".js", ".css"}
+    kinds = {".py", ".csv", ".bib", ".js", ".css"}
     return sorted(
         f for f in PACKAGE.rglob("*") if f.suffix in kinds and "__pycache__" not in f.parts
     )

@@ -9,6 +9,7 @@ arXiv:2302.05882).  Data flows one way:
 
 from twolayer import regimes
 from twolayer.activations import Activation
+from twolayer.citing import citation
 from twolayer.errors import InvalidInput
 from twolayer.mean_field import solve_mean_field
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
@@ -29,6 +30,7 @@ __all__ = [
     "Task",
     "Trajectory",
     "Weights",
+    "citation",
     "excess_risk",
     "regimes",
     "risk",
