@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from cached import made_once
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -97,14 +98,14 @@ def draw(triangle: dict[str, Any], target: Path) -> None:
 
 
 def prepare(cache: Path) -> Path:
-    """The folder of everything, below `cache`; made if it is not there."""
-    ready = cache / f"explorer-{digest()}"
-    if ready.is_dir():
-        return ready
-    partial = cache / f".explorer-{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    folder = partial / "explorer"
-    folder.mkdir(parents=True)
+    """The folder of everything, below `cache`."""
+    return made_once(cache / f"explorer-{digest()}", fill)
+
+
+def fill(place: Path) -> None:
+    """Make everything, in the folder ``explorer`` of a place."""
+    folder = place / "explorer"
+    folder.mkdir()
     with tqdm(total=1.0, desc="explorer", bar_format="{desc}: {percentage:3.0f}%|{bar}|") as bar:
         triangle = grid.triangle_grid(
             jobs=os.cpu_count() or 1, done=lambda share: bar.update(share - bar.n)
@@ -116,17 +117,10 @@ def prepare(cache: Path) -> Path:
     assert exported  # a module script would not load from a file
     script = f"{{\n{body}window.twolayerExplorer = {end}}}\n"
     (folder / "explorer.js").write_text(script, "utf-8")
-    for name in ("explorer.css", "worker.js"):
+    for name in ("explorer.css", "page.js", "worker.js"):
         shutil.copy(ASSETS / name, folder)
-    page = (ASSETS / "page.js").read_text("utf-8")
-    (folder / "page.js").write_text(page, "utf-8")
     zip_package(folder / "twolayer.zip")
     draw(triangle, folder / "corners.svg")
-    try:
-        partial.rename(ready)
-    except OSError:  # another build was faster
-        shutil.rmtree(partial, ignore_errors=True)
-    return ready
 
 
 def use(app: Sphinx, config: Any) -> None:

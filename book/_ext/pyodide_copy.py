@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from cached import made_once
 from vendored import NpmPackage, download, unpack
 
 CORE = NpmPackage(
@@ -72,15 +72,10 @@ def wheel(folder: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 
 
-def prepare(target: Path) -> Path:
-    """Fill `target` with verified files; it appears whole or not at all."""
-    if (target / "pyodide.js").is_file():
-        return target
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    unpack(CORE, download(CORE), partial)
-    lock = json.loads((partial / "pyodide-lock.json").read_text("utf-8"))
+def fill(folder: Path) -> None:
+    """Fetch everything into a folder, file by file as the lock has it."""
+    unpack(CORE, download(CORE), folder)
+    lock = json.loads((folder / "pyodide-lock.json").read_text("utf-8"))
     with tempfile.TemporaryDirectory() as scratch:
         carried: zipfile.ZipFile | None = None
         for entry in needed(lock):
@@ -93,9 +88,7 @@ def prepare(target: Path) -> Path:
             found = hashlib.sha256(content).hexdigest()
             if found != entry["sha256"]:
                 raise SystemExit(f"{name} has the SHA-256 {found}, the lock says {entry['sha256']}")
-            (partial / name).write_bytes(content)
-    partial.rename(target)
-    return target
+            (folder / name).write_bytes(content)
 
 
 def main() -> None:
@@ -103,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare a self-hosted copy of Pyodide.")
     default = Path(__file__).resolve().parents[2] / ".cache/live/pyodide"
     parser.add_argument("target", nargs="?", type=Path, default=default)
-    folder = prepare(parser.parse_args().target)
+    folder = made_once(parser.parse_args().target, fill)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB, all as in the lock")
 

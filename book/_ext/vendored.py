@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cached import made_once
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
@@ -148,26 +149,22 @@ def unpack(package: NpmPackage, archive: bytes, folder: Path) -> None:
 
 
 def fetch(cache: Path) -> Path:
-    """The folder of everything, below `cache`; made if it is not there."""
+    """The folder of everything, below `cache`."""
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    ready = cache / f"vendored-{digest}"
-    if not ready.is_dir():
-        partial = cache / f".vendored-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        for package in PACKAGES:
-            logger.info("fetching %s %s", package.name, package.version)
-            unpack(package, download(package), partial / "vendored")
-        (partial / "vendored/paths.js").write_text(PATHS_JS, "utf-8")
-        place = importlib.util.find_spec("anywidget")
-        assert place is not None  # it is in requirements.txt
-        assert place.origin is not None
-        script = Path(place.origin).with_name("nbextension") / "index.js"
-        shutil.copy(script, partial / "vendored/anywidget.js")
-        try:
-            partial.rename(ready)
-        except OSError:  # another build was faster
-            shutil.rmtree(partial, ignore_errors=True)
-    return ready
+    return made_once(cache / f"vendored-{digest}", fill)
+
+
+def fill(folder: Path) -> None:
+    """Fetch everything into a folder."""
+    for package in PACKAGES:
+        logger.info("fetching %s %s", package.name, package.version)
+        unpack(package, download(package), folder / "vendored")
+    (folder / "vendored/paths.js").write_text(PATHS_JS, "utf-8")
+    place = importlib.util.find_spec("anywidget")
+    assert place is not None  # it is in requirements.txt
+    assert place.origin is not None
+    script = Path(place.origin).with_name("nbextension") / "index.js"
+    shutil.copy(script, folder / "vendored/anywidget.js")
 
 
 def use(app: Sphinx, config: Any) -> None:
