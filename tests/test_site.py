@@ -302,7 +302,9 @@ def _prose(file):
     return file.suffix in (".md", ".py", ".ipynb", ".js", ".css", ".yml") and not made
 
 
-@pytest.mark.parametrize("name", ["inventory", "light", "openings", "printable"])
+@pytest.mark.parametrize(
+    "name", ["cached", "inventory", "light", "openings", "printable", "unused"]
+)
 def test_examples_of_the_extensions_run(name):
     tried = doctest.testmod(importlib.import_module(name))
     assert tried.attempted
