@@ -67,6 +67,7 @@ GOOD = {
     OVERLAPS.embed: {"d": 9, "seed": 0},
     tl.risk: {"task": TASK, "overlaps": OVERLAPS},
     tl.excess_risk: {"task": TASK, "overlaps": OVERLAPS},
+    tl.citation: {"result": None},
     tl.solve: {
         "task": TASK,
         "overlaps": OVERLAPS,

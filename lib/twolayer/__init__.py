@@ -14,11 +14,12 @@ from twolayer.errors import InvalidInput
 from twolayer.mean_field import solve_mean_field
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.ode import solve
-from twolayer.overlaps import Overlaps, Weights
+from twolayer.overlaps import Overlaps
 from twolayer.particles import Particles
 from twolayer.sgd import simulate
 from twolayer.task import Task, excess_risk, risk
 from twolayer.trajectory import Divergence, Trajectory
+from twolayer.weights import Weights
 
 __all__ = [
     "Activation",

@@ -1,12 +1,12 @@
 r"""Numbers of the paper itself: what its printed curves say, as data to compare with.
 
-Builds on `mean_field`.
+Builds on `mean_field_trajectory` and `tables`.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Protocol
@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from twolayer.errors import choice
-from twolayer.mean_field import MeanFieldTrajectory
+from twolayer.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.tables import table
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,59 @@ def compare(
         same = ours if as_printed is None else float(as_printed[value.curve][where[0]])
         out.append(Comparison(figure, value.curve, value.t, value.excess_risk, same, ours))
     return out
+
+
+def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p") -> str:
+    """Printed values beside ours, as a Markdown table.
+
+    Parameters
+    ----------
+    comparisons : iterable of Comparison
+    parameter : str
+        What tells the curves apart.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(comparison_markdown([Comparison("3-left", 100, 1, 0.0195, 0.0196, 0.0230)]))
+    | p | t | printed | computed as printed |  | by the equations |  |
+    |---|---|---|---|---|---|---|
+    | 100 | 1 | 0.0195 | 0.0196 | +0.51 % | 0.023 | +17.95 % |
+    """
+    rows = []
+    for c in comparisons:
+        row = [f"{c.curve:g}", f"{c.t:g}", f"{c.printed:.4g}"]
+        for value in (c.as_printed, c.ours):
+            row += [f"{value:.4g}", f"{100 * (value / c.printed - 1):+.2f} %"]
+        rows.append(row)
+    head = (parameter, "t", "printed", "computed as printed", "", "by the equations", "")
+    return table(head, rows)
+
+
+def largest_differences(comparisons: Iterable[Comparison]) -> dict[str, str]:
+    """The number of printed values, and the largest relative differences, as `results`.
+
+    Parameters
+    ----------
+    comparisons : iterable of Comparison
+        At least one.
+
+    Returns
+    -------
+    dict
+        "printed_count", "printed_worst" (computed as printed) and "equations_worst".
+    """
+    found = list(comparisons)
+    same = max(abs(c.as_printed / c.printed - 1) for c in found)
+    ours = max(abs(c.ours / c.printed - 1) for c in found)
+    return {
+        "printed_count": f"{len(found)}",
+        "printed_worst": f"{100 * same:.2f} %",
+        "equations_worst": f"{100 * ours:.0f} %" if ours < 10 else f"a factor {1 + ours:.3g}",
+    }
 
 
 def risk_with_index_slip(mf: MeanFieldTrajectory) -> np.ndarray:

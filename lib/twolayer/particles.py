@@ -1,7 +1,7 @@
 r"""Particles: the mean field's state, one neuron or one quadrature node each.
 
 A neuron is known by its overlaps m with the k targets and by q, the squared norm (over
-d) of its part outside their span.  Builds on `overlaps` and `rules`.
+d) of its part outside their span.  Builds on `weights` and `rules`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from twolayer.errors import InvalidInput, array, fits_in_memory, flag, instance, integer, shown
 from twolayer.matrices import TOLERANCE, second_layer, symmetric
-from twolayer.overlaps import Weights
 from twolayer.rules import gauss_hermite, radius
+from twolayer.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)

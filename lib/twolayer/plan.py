@@ -19,9 +19,10 @@ import numpy as np
 
 from twolayer.costs import choose
 from twolayer.errors import InvalidInput, fits_in_memory, integer, schedule, shown
-from twolayer.overlaps import Overlaps, Weights
+from twolayer.overlaps import Overlaps
 from twolayer.storage import versions
 from twolayer.task import Task
+from twolayer.weights import Weights
 
 #: What of Q is recorded.
 RECORDS = ("overlaps", "norms")

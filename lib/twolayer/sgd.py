@@ -40,7 +40,7 @@ from twolayer.errors import (
 )
 from twolayer.errors import executor as check_executor
 from twolayer.errors import seed as check_seed
-from twolayer.overlaps import Overlaps, Weights
+from twolayer.overlaps import Overlaps
 from twolayer.plan import RECORDS, Plan, make_plan
 from twolayer.progress import Progress
 from twolayer.resume import bytes_needed, check
@@ -48,6 +48,7 @@ from twolayer.state import Outcome
 from twolayer.storage import provenance
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, Trajectory, named
+from twolayer.weights import Weights
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096

@@ -28,11 +28,11 @@ import numpy as np
 from twolayer import chain, checkpoint
 from twolayer.errors import InvalidInput
 from twolayer.ode import solve
-from twolayer.overlaps import Weights
 from twolayer.sgd import simulate
 from twolayer.storage import read_netcdf
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, Trajectory
+from twolayer.weights import Weights
 
 #: Steps of each run that is killed, a second or so.
 _STEPS = 150_000

@@ -22,12 +22,12 @@ from twolayer.explorer.request import FLOWS, ORDER, THEORIES, Request
 from twolayer.mean_field import solve_mean_field
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.ode import solve
-from twolayer.overlaps import Weights
 from twolayer.particles import Particles
 from twolayer.progress import listening
 from twolayer.sgd import simulate
 from twolayer.task import Task
 from twolayer.trajectory import Divergence, Trajectory
+from twolayer.weights import Weights
 
 _Path = Trajectory | MeanFieldTrajectory
 #: How many of the recorded times keep their overlaps.

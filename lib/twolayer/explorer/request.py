@@ -1,6 +1,6 @@
 """What the explorer is asked for: plain data, checked before any work.
 
-Builds on `activations`, `errors`, `overlaps` and `threads`.
+Builds on `activations`, `errors`, `threads` and `weights`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from twolayer.activations import ACTIVATIONS
 from twolayer.errors import InvalidInput, choice, integer, non_negative, positive, shown
 from twolayer.explorer import triangle
-from twolayer.overlaps import Weights
 from twolayer.threads import COMPILED
+from twolayer.weights import Weights
 
 #: Initial laws, by name.
 STARTS = {"gaussian": "Gaussian weights", "in_target_span": "in the span of the targets"}
