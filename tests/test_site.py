@@ -303,7 +303,7 @@ def _prose(file):
 
 
 @pytest.mark.parametrize(
-    "name", ["cached", "inventory", "light", "openings", "printable", "unused"]
+    "name", ["cached", "inventory", "light", "lineage", "openings", "printable", "unused"]
 )
 def test_examples_of_the_extensions_run(name):
     tried = doctest.testmod(importlib.import_module(name))

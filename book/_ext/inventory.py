@@ -1,7 +1,8 @@
 """Sphinx extension: what there is of every figure, and what the book was built on.
 
 ``{downloads}`` is a table of all files that the figures have published; ``{status}`` says with
-which versions, from which commit and in what time they were made, and how the claims came out.
+which versions, from which commit and in what time they were made, and how the claims came out;
+``{lineage}`` what each of them rests on, and which pages rest on it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from lineage import lineage
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -131,8 +133,15 @@ class Status(_Made):
     text = staticmethod(status)
 
 
+class Lineage(_Made):
+    """``{lineage}``: what figures rest on, and what rests on them."""
+
+    text = staticmethod(lineage)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("downloads", Downloads)
     app.add_directive("status", Status)
+    app.add_directive("lineage", Lineage)
     return {"version": "1", "parallel_read_safe": True}

@@ -1,0 +1,61 @@
+"""What each figure rests on, and which pages rest on it: read from the notebooks and the pages."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+from twolayer.catalogue import load
+from twolayer.tables import link, table
+
+#: Modules that make a figure look and publish it, whatever it shows.
+LOOK = ("twolayer", "twolayer.colours", "twolayer.plotting", "twolayer.publishing")
+
+
+def used(source: str) -> set[str]:
+    r"""What Python code uses of the package: attributes of `tl`, and what it imports by name.
+
+    Examples
+    --------
+    >>> sorted(used("import twolayer as tl\nfrom twolayer.claims import exponent\ntl.solve()"))
+    ['exponent', 'solve']
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "tl":
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("twolayer."):
+            found |= {alias.name for alias in node.names if node.module not in LOOK}
+    return found
+
+
+def code(notebook: Path) -> str:
+    """The code of a notebook, without what is IPython's."""
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    lines = [line for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines if line[0] != "%")
+
+
+def readers(name: str, pages: dict[str, str]) -> list[str]:
+    """The pages that show a figure or quote a number of it.
+
+    Examples
+    --------
+    >>> readers("4", {"a": "{result}`4:slope`", "b": "![](figures/4.svg)", "c": "figures/4.ipynb"})
+    ['a', 'b']
+    """
+    shown = re.compile(rf"\{{result\}}`{re.escape(name)}:|figures/{re.escape(name)}\.svg")
+    return [page for page, text in pages.items() if shown.search(text)]
+
+
+def lineage(root: Path) -> str:
+    """A row for each figure: its template, what it uses, and who uses it."""
+    pages = {file.stem: file.read_text("utf-8") for file in sorted((root / "book").glob("*.md"))}
+    rows = []
+    for name, figure in load(root).items():
+        names = ", ".join(f"`{each}`" for each in sorted(used(code(figure.template))))
+        where = ", ".join(f"[{page}]({page}.md)" for page in readers(name, pages))
+        rows.append((link(name), f"`{figure.template.name}`", names, where))
+    return table(("figure", "template", "uses of the package", "shown or quoted on"), rows)
