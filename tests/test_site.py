@@ -6,11 +6,12 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser import chromium, served
+from browser import Watch, chromium, served
 from conftest import ROOT
 from PIL import Image, ImageChops
 from pypdf import PdfReader
@@ -62,36 +63,55 @@ def browser():
         yield found
 
 
+@dataclass
+class Visit:
+    """What axe finds in a page, what a first visit loads, and what the browser says of it."""
+
+    findings: list[str]
+    loaded: set[str]
+    policy: str
+    complaints: list[str]
+    outside: list[str]
+
+
 @pytest.fixture(scope="module")
 def visits(browser, axe, built_book):
-    """Page → what axe finds in it, and what a first visit loads."""
+    """Page → `Visit`."""
     out = {}
     with served(built_book) as site:
         for name in pages_of(built_book):
-            context = browser.new_context(bypass_csp=True)
-            page = context.new_page()
-            loaded = []
+            page = browser.new_context().new_page()
+            watch, loaded = Watch(page, site), []
             page.on("response", lambda answer, loaded=loaded: loaded.append(answer.url))
             page.goto(site + name, wait_until="load")
+            policy = page.locator('meta[http-equiv="Content-Security-Policy"]')
+            policy = policy.get_attribute("content")
             page.evaluate(UNFOLD)
             page.add_script_tag(path=str(axe))
             found = page.evaluate(RUN_AXE, False)
             if not name.startswith("figures/"):
                 found += page.evaluate(RUN_AXE, True)
-            out[name] = found, {urlsplit(url).path.lstrip("/") for url in loaded}
-            context.close()
+            paths = {urlsplit(url).path.lstrip("/") for url in loaded}
+            out[name] = Visit(found, paths, policy, watch.complaints, watch.outside)
+            page.context.close()
     return out
 
 
+def test_every_page_is_quiet_and_asks_nobody_else(visits):
+    for name, visit in visits.items():
+        assert "default-src 'self'" in visit.policy, name
+        assert (visit.complaints, visit.outside) == ([], []), name
+
+
 def test_axe_finds_nothing_serious_on_any_page(visits):
-    findings = [f"{name}: {one}" for name, (found, _) in visits.items() for one in found]
+    findings = [f"{name}: {one}" for name, visit in visits.items() for one in visit.findings]
     assert not findings, "\n".join(findings[:60])
 
 
 def test_pages_are_light(visits, built_book):
     weights = {}
-    for name, (_, loaded) in visits.items():
-        files = {path: built_book / path for path in loaded if path and not _widget(path)}
+    for name, visit in visits.items():
+        files = {path: built_book / path for path in visit.loaded if path and not _widget(path)}
         weights[name] = {p: file.stat().st_size for p, file in files.items() if file.is_file()}
         assert len(weights[name]) > 10
     heavy = sorted(weights, key=lambda name: sum(weights[name].values()), reverse=True)
@@ -110,37 +130,36 @@ SHEETS = {
 }
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_what_is_left_of_the_styles_changes_no_pixel(browser, built_book, width):
+@pytest.mark.parametrize(("name", "width"), [("index.html", 390), ("figures/4.html", 1280)])
+def test_what_is_left_of_the_styles_changes_no_pixel(browser, built_book, name, width):
     """Against the whole style sheets, with a menu and the search open as well."""
     whole = {}
-    for package, name in SHEETS.items():
+    for package, sheet in SHEETS.items():
         place = Path(importlib.util.find_spec(package).origin).parent
-        [whole[name]] = place.rglob(name)
-        [small] = (built_book / "_static").rglob(name)
-        assert small.stat().st_size < whole[name].stat().st_size
+        [whole[sheet]] = place.rglob(sheet)
+        [small] = (built_book / "_static").rglob(sheet)
+        assert small.stat().st_size < whole[sheet].stat().st_size
     with served(built_book) as site:
-        for name in ("index.html", "figures/4.html"):
-            seen = []
-            for sheets in ({}, whole):
-                context = browser.new_context(
-                    reduced_motion="reduce", viewport={"width": width, "height": 900}
-                )
-                page = context.new_page()
-                for sheet, file in sheets.items():
-                    page.route(f"**/{sheet}*", lambda route, _, file=file: route.fulfill(path=file))
-                page.goto(site + name, wait_until="networkidle")
-                page.add_style_tag(content="* { transition: none !important; }")
-                seen.append([_picture(page)])
-                page.locator(".dropdown button:visible").first.click()
-                seen[-1].append(_picture(page))
-                page.keyboard.press("Control+k")
-                seen[-1].append(_picture(page))
-                context.close()
-            for lean, full in zip(*seen, strict=True):
-                assert lean.size == full.size, name
-                # Blended edges may be rounded another way.
-                assert max(most for _, most in ImageChops.difference(lean, full).getextrema()) < 9
+        seen = []
+        for sheets in ({}, whole):
+            context = browser.new_context(
+                reduced_motion="reduce", viewport={"width": width, "height": 900}
+            )
+            page = context.new_page()
+            for sheet, file in sheets.items():
+                page.route(f"**/{sheet}*", lambda route, _, file=file: route.fulfill(path=file))
+            page.goto(site + name, wait_until="networkidle")
+            page.add_style_tag(content="* { transition: none !important; }")
+            seen.append([_picture(page)])
+            page.locator(".dropdown button:visible").first.click()
+            seen[-1].append(_picture(page))
+            page.keyboard.press("Control+k")
+            seen[-1].append(_picture(page))
+            context.close()
+        for lean, full in zip(*seen, strict=True):
+            assert lean.size == full.size
+            # Blended edges may be rounded another way.
+            assert max(most for _, most in ImageChops.difference(lean, full).getextrema()) < 9
 
 
 def _picture(page):
