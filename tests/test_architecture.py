@@ -1,5 +1,6 @@
 """The picture of the package is drawn from its source, and the source keeps its own promises."""
 
+import re
 import sys
 
 import pytest
@@ -25,7 +26,8 @@ def test_a_docstring_names_what_the_module_builds_on(name):
 
 def test_all_modules_are_in_the_picture():
     drawn = architecture.picture(FOUND)
-    assert all(f">{name}</text>" in drawn for name in FOUND)
+    written = re.sub(r"_</text><text[^>]*>", "_", drawn)  # a long name has two lines
+    assert all(f">{name}</text>" in written for name in FOUND)
     assert drawn.count("<rect") == len(FOUND)
 
 

@@ -20,6 +20,8 @@ from sphinx.util.docutils import SphinxDirective
 
 #: Size of a module in the picture, and of the gaps between.
 _WIDTH, _HEIGHT, _GAP, _RISE = 104, 26, 10, 46
+#: Letters that a box has room for.
+_LETTERS = 14
 #: Modules in a row.
 _IN_A_ROW = 8
 
@@ -142,14 +144,28 @@ def picture(found: dict[str, Module]) -> str:
         lines.append(
             f'<rect x="{x:.0f}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="4" '
             'fill="var(--pst-color-surface, #f3f4f5)" stroke="#0072B2"/>'
-            f'<text x="{x + _WIDTH / 2:.0f}" y="{y + 17}" font-size="12" text-anchor="middle" '
-            f'fill="currentColor">{html.escape(name)}</text>'
+            f"{_label(name, x + _WIDTH / 2, y)}"
         )
     return (
         f'<svg viewBox="0 0 {width} {total}" role="img" '
         'style="width: 100%; min-width: 40rem; font-family: monospace" '
         'aria-label="The modules of the package, each above those it imports; the table below '
         f'says the same.">{"".join(lines)}</svg>'
+    )
+
+
+def _label(name: str, x: float, y: float) -> str:
+    """The name of a module in its box; a long one is broken at its last underscore."""
+    if len(name) <= _LETTERS:
+        return _line(name, x, y + 17, 12)
+    first, _, last = name.rpartition("_")
+    return _line(f"{first}_", x, y + 11, 10) + _line(last, x, y + 22, 10)
+
+
+def _line(text: str, x: float, y: float, size: int) -> str:
+    return (
+        f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" text-anchor="middle" '
+        f'fill="currentColor">{html.escape(text)}</text>'
     )
 
 

@@ -10,25 +10,25 @@ from pathlib import Path
 from twolayer.catalogue import load
 from twolayer.tables import link, table
 
-#: Modules that make a figure look and publish it, whatever it shows.
-LOOK = ("twolayer", "twolayer.colours", "twolayer.plotting", "twolayer.publishing")
+#: Modules that say what was measured, whatever it is.
+SAYING = ("twolayer.claims", "twolayer.paper", "twolayer.tables")
 
 
 def used(source: str) -> set[str]:
-    r"""What Python code uses of the package: attributes of `tl`, and what it imports by name.
+    r"""The functions of the package that Python code calls: of `tl`, or imported by name.
 
     Examples
     --------
-    >>> sorted(used("import twolayer as tl\nfrom twolayer.claims import exponent\ntl.solve()"))
-    ['exponent', 'solve']
+    >>> sorted(used("import twolayer as tl\nfrom twolayer.flow import psi_M\ntl.solve()"))
+    ['psi_M', 'solve']
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "tl":
             found.add(node.attr)
         elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("twolayer."):
-            found |= {alias.name for alias in node.names if node.module not in LOOK}
-    return found
+            found |= {alias.name for alias in node.names if node.module not in SAYING}
+    return {name for name in found if name[0].islower()}
 
 
 def code(notebook: Path) -> str:
@@ -51,11 +51,11 @@ def readers(name: str, pages: dict[str, str]) -> list[str]:
 
 
 def lineage(root: Path) -> str:
-    """A row for each figure: its template, what it uses, and who uses it."""
+    """A row for each figure: what it calls, and who shows it."""
     pages = {file.stem: file.read_text("utf-8") for file in sorted((root / "book").glob("*.md"))}
     rows = []
     for name, figure in load(root).items():
         names = ", ".join(f"`{each}`" for each in sorted(used(code(figure.template))))
         where = ", ".join(f"[{page}]({page}.md)" for page in readers(name, pages))
-        rows.append((link(name), f"`{figure.template.name}`", names, where))
-    return table(("figure", "template", "uses of the package", "shown or quoted on"), rows)
+        rows.append((link(name), names, where))
+    return table(("figure", "calls", "shown or quoted on"), rows)
