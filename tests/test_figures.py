@@ -52,7 +52,7 @@ def test_what_makes_a_figure_stale(clone, monkeypatch):
     notebook = clone / "notebooks/tiny.ipynb"
     assert stale_after(notebook, lambda f: write_notebook(f, "a = 1\nb = 1", "print(a)"))
     assert stale_after(clone / "book/figures/tiny.ipynb", lambda f: f.write_text("{"))
-    monkeypatch.setattr(freshness, "_environment", lambda: {"numpy": "0"})
+    monkeypatch.setattr(freshness, "versions", lambda packages: {"numpy": "0"})
     assert not freshness.is_fresh(clone, figure, "quick")
     monkeypatch.undo()
     (clone / "book/figures/tiny.json").unlink()

@@ -42,7 +42,7 @@ RUN_AXE = """async (dark) => {
         .filter(found => ["serious", "critical"].includes(found.impact))
         .flatMap(found => found.nodes.map(node => `${found.id}: ${node.target} ${node.html}`));
 }"""
-#: A first visit, nothing compressed; as hosts of static pages send it, it is less than half.
+#: A first visit, nothing compressed.
 MEGABYTES = 1.5
 #: What belongs to widgets: the explorer, the widget manager and what it loads.
 WIDGETS = ("_static/explorer/", "vendored/require", "vendored/paths", "vendored/embed-amd")
@@ -91,6 +91,7 @@ def visits(browser, axe, built_book):
             found = page.evaluate(RUN_AXE, False)
             if not name.startswith("figures/"):
                 found += page.evaluate(RUN_AXE, True)
+            page.wait_for_load_state("networkidle")
             paths = {urlsplit(url).path.lstrip("/") for url in loaded}
             out[name] = Visit(found, paths, policy, watch.complaints, watch.outside)
             page.context.close()

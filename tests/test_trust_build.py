@@ -73,7 +73,8 @@ def test_a_killed_build_goes_on_where_it_was(two):
     """SIGKILL at 25 random moments: whole figures are kept, no process and no folder is left."""
     for _ in "ab":  # the second, with everything compiled, is as fast as those that follow
         started = time.monotonic()
-        build = subprocess.run([*BUILD, "--force"], cwd=two, capture_output=True, text=True)
+        command = [*BUILD, "--force"]
+        build = subprocess.run(command, cwd=two, capture_output=True, text=True, timeout=120)
         assert build.returncode == 0, build.stderr
     undisturbed = time.monotonic() - started  # what is left to do only gets less
     whole = contents(two)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 
 
 def made_once(ready: Path, fill: Callable[[Path], None]) -> Path:
-    """A folder; if it is not there, `fill` is called with an empty one that then takes its name.
+    """A folder; if there is nothing in it, `fill` is called with one that then takes its name.
 
     Parameters
     ----------
@@ -30,15 +29,21 @@ def made_once(ready: Path, fill: Callable[[Path], None]) -> Path:
     ...     [file.name for file in folder.iterdir()]
     ['x']
     """
-    if ready.is_dir():
+    if _full(ready):
         return ready
     partial = ready.with_name(f".{ready.name}-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         fill(partial)
-        with contextlib.suppress(OSError):  # another build was faster
-            partial.rename(ready)
+        partial.rename(ready)
+    except OSError:
+        if not _full(ready):  # no other build was faster
+            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return ready
+
+
+def _full(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

@@ -138,6 +138,13 @@ class Lineage(_Made):
 
     text = staticmethod(lineage)
 
+    def run(self) -> list[nodes.Node]:
+        """The table, made anew with every change of a template or a page."""
+        root = Path(self.env.srcdir).parent
+        for file in (*root.glob("notebooks/*.ipynb"), *root.glob("book/*.md")):
+            self.env.note_dependency(str(file))
+        return super().run()
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""

@@ -10,25 +10,37 @@ from pathlib import Path
 from twolayer.catalogue import load
 from twolayer.tables import link, table
 
-#: Modules that say what was measured, whatever it is.
-SAYING = ("twolayer.claims", "twolayer.paper", "twolayer.tables")
+#: The name of a function or of a module, not of a class.
+_FUNCTION = re.compile(r"[a-z]\w*")
+#: Modules that say what was measured, and make it look, whatever it is.
+SAYING = ("claims", "colours", "paper", "plotting", "publishing", "tables")
 
 
 def used(source: str) -> set[str]:
-    r"""The functions of the package that Python code calls: of `tl`, or imported by name.
+    r"""The functions of the package that Python code calls: of `tl`, of a module, or by name.
 
     Examples
     --------
     >>> sorted(used("import twolayer as tl\nfrom twolayer.flow import psi_M\ntl.solve()"))
     ['psi_M', 'solve']
+    >>> sorted(used("from twolayer import escape\nescape.plateau(), tl.Weights.gaussian()"))
+    ['plateau']
     """
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "tl":
-            found.add(node.attr)
-        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("twolayer."):
-            found |= {alias.name for alias in node.names if node.module not in SAYING}
-    return {name for name in found if name[0].islower()}
+    nodes = list(ast.walk(ast.parse(source)))
+    modules, found = {"tl"}, set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            package, _, module = str(node.module).partition(".")
+            if package == "twolayer" and module not in SAYING:
+                (found if module else modules).update(alias.name for alias in node.names)
+    modules -= set(SAYING)
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and id(node) not in inner:
+            first, *path = ast.unparse(node).split(".")
+            if first in modules and path[0] not in SAYING and all(map(_FUNCTION.fullmatch, path)):
+                found.add(path[-1])
+    return set(filter(_FUNCTION.fullmatch, found))
 
 
 def code(notebook: Path) -> str:

@@ -13,7 +13,6 @@ _BLOCKS = (16, 32, 64, 128)
 
 
 def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, str]:
-    """Method, samples per block, and the reason; the cheaper method if "auto"."""
     """The method, its samples per block, and why.
 
     Parameters
@@ -37,7 +36,7 @@ def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, s
 
     Examples
     --------
-    >>> choose("auto", p=4, k=2, d=20, batch=1)[:2], choose("auto", p=4, k=2, d=10**6, batch=1)[:2]
+    >>> choose("auto", p=4, k=2, d=10, batch=1)[:2], choose("auto", p=4, k=2, d=10**6, batch=1)[:2]
     (('direct', 16), ('projected', 16))
     """
     # In low dimension the recursion within a block costs more than fresh fields would.

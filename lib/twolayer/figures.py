@@ -11,8 +11,7 @@ hand::
 
 Builds are safe from each other and from being killed: one at a time writes, a figure
 appears whole, and what a killed build left is swept away by the next, which makes only
-what is missing.  Builds on `catalogue`, `freshness`, `execution`, `storage` and
-`lock`.
+what is missing.  Builds on `catalogue`, `freshness`, `execution`, `storage` and `lock`.
 """
 
 from __future__ import annotations

@@ -1,22 +1,20 @@
 """Whether a figure is what the code as it is now would make, and as its notebook left it.
 
 An executed notebook keeps the hash of its template, its parameters, the package's source and the
-versions of what it ran on, and the hashes of what it wrote.  Builds on `catalogue`.
+versions of what it ran on, and the hashes of what it wrote.  Builds on `catalogue` and `storage`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import platform
-from importlib import metadata
 from pathlib import Path
 
 from twolayer.catalogue import PROFILES, Figure, output_folder
+from twolayer.storage import versions
 
 #: Packages whose version changes what a figure shows.
 _RUNS_ON = ("numpy", "scipy", "numba", "xarray", "matplotlib", "ipykernel")
-_ABSENT = "absent"
 
 
 def stamp(root: Path, figure: Figure, profile: str) -> str:
@@ -47,18 +45,8 @@ def stamp(root: Path, figure: Figure, profile: str) -> str:
         digest.update(source.relative_to(root).as_posix().encode() + b"\0")
         digest.update(source.read_bytes() + b"\0")
     digest.update(json.dumps(figure.parameters[profile], sort_keys=True).encode())
-    digest.update(json.dumps(_environment(), sort_keys=True).encode())
+    digest.update(json.dumps(versions(_RUNS_ON), sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _environment() -> dict[str, str]:
-    out = {"python": platform.python_version()}
-    for name in _RUNS_ON:
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = _ABSENT
-    return out
 
 
 def is_fresh(root: Path, figure: Figure, profile: str) -> bool:

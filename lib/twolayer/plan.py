@@ -1,8 +1,7 @@
 """What all runs of one simulation share: the method, the coordinates, the blocks.
 
 A plan holds everything that shapes a run but its number; it is plain data and can be
-sent to another process.  Builds on `costs`,
-`overlaps`, `task` and `storage`.
+sent to another process.  Builds on `costs`, `weights`, `overlaps`, `task` and `storage`.
 """
 
 from __future__ import annotations

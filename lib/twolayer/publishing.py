@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-    from twolayer.mean_field_trajectory import MeanFieldTrajectory
-
-    Result = Trajectory | MeanFieldTrajectory
+    from twolayer.results import Result
 
 #: On a phone held upright a figure is so many pixels wide, and its smallest text so high.
 PHONE, READABLE = 350.0, 7.0

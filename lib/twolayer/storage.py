@@ -15,7 +15,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 #: What is left beside a file by a process that was killed while it wrote.
 PARTIAL = ".*.partial"
 _CHECKSUM = "sha256"
+_BEHIND_A_RESULT = ("twolayer", "numpy", "scipy", "numba")
 
 
 class Damaged(InvalidInput):
@@ -184,10 +185,10 @@ def provenance(**more: Any) -> dict[str, Any]:
     return versions() | {"created": datetime.now(UTC).isoformat(timespec="seconds")} | more
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
+def versions(packages: Iterable[str] = _BEHIND_A_RESULT) -> dict[str, str]:
+    """Versions of Python and of these packages; of those that a result depends on by default."""
     out = {"python": platform.python_version()}
-    for name in ("twolayer", "numpy", "scipy", "numba"):
+    for name in packages:
         try:
             out[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
