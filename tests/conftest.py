@@ -22,8 +22,13 @@ tiny:
 """
 
 
-def write_notebook(path: Path, *cells: str) -> None:
-    """A notebook of code cells, of which the first holds the parameters."""
+#: Shows the smallest picture that there is.
+PICTURE = "display({'image/svg+xml': '<svg xmlns=\"http://www.w3.org/2000/svg\"/>'}, raw=True)"
+
+
+def write_notebook(path: Path, *cells: str, picture: bool = True) -> None:
+    """A notebook of code cells, of which the first holds the parameters, the next a picture."""
+    cells = (cells[0], PICTURE, *cells[1:]) if picture else cells
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in cells],
         metadata={

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "book/_ext"))
-import architecture
+from twolayer_book import architecture
 
 FOUND = architecture.modules(ROOT / "lib/twolayer")
 

@@ -18,8 +18,8 @@ from pypdf import PdfReader
 from test_book import Page, pages_of
 
 sys.path.insert(0, str(ROOT / "book/_ext"))
-from printable import OPEN
-from vendored import NpmPackage, download, unpack
+from twolayer_book.printable import OPEN
+from twolayer_book.vendored import NpmPackage, download, unpack
 
 AXE = NpmPackage(
     "axe-core",
@@ -323,9 +323,10 @@ def _prose(file):
 
 
 @pytest.mark.parametrize(
-    "name", ["cached", "inventory", "light", "lineage", "openings", "printable", "unused"]
+    "name",
+    ["cached", "inventory", "light", "lineage", "openings", "printable", "repository", "unused"],
 )
 def test_examples_of_the_extensions_run(name):
-    tried = doctest.testmod(importlib.import_module(name))
+    tried = doctest.testmod(importlib.import_module(f"twolayer_book.{name}"))
     assert tried.attempted
     assert not tried.failed

@@ -18,6 +18,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from twolayer.freshness import sources
+
 #: Size of a module in the picture, and of the gaps between.
 _WIDTH, _HEIGHT, _GAP, _RISE = 104, 26, 10, 46
 #: Letters that a box has room for.
@@ -54,14 +56,14 @@ class Module:
 
 def modules(package: Path) -> dict[str, Module]:
     """All modules of the package, by name; folders count as one."""
-    out = {}
-    for path in sorted(package.iterdir()):
-        if path.is_dir() and (path / "__init__.py").exists():
-            files = sorted(path.glob("*.py"))
-            out[path.name] = _module(path.name, path / "__init__.py", files)
-        elif path.suffix == ".py" and path.stem != "__init__":
+    out, found = {}, sources(package, [".py"])
+    for path in found:
+        if path.stem == "__init__" and path.parent.parent == package:
+            files = [file for file in found if file.parent == path.parent]
+            out[path.parent.name] = _module(path.parent.name, path, files)
+        elif path.stem != "__init__" and path.parent == package:
             out[path.stem] = _module(path.stem, path, [path])
-    return out
+    return dict(sorted(out.items()))
 
 
 def _module(name: str, head: Path, files: list[Path]) -> Module:
@@ -186,7 +188,7 @@ class Architecture(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Raw HTML; the table is also text for readers without the picture."""
         package = Path(self.env.srcdir).parent / "lib" / "twolayer"
-        for file in package.rglob("*.py"):
+        for file in sources(package, [".py"]):
             self.env.note_dependency(str(file))
         found = modules(package)
         level = heights(found)

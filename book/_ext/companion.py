@@ -71,7 +71,7 @@ class Published(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table, re-made whenever a figure has changed."""
         folder = output_folder(Path(self.env.srcdir).parent)
-        for file in folder.glob("*.json"):
+        for file in folder.glob("[!.]*.json"):
             self.env.note_dependency(str(file))
         return self.parse_text_to_nodes(type(self).table(folder), allow_section_headings=True)
 

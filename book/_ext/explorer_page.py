@@ -1,37 +1,29 @@
 """Sphinx extension: the directive ``{explorer}``, and everything that it loads.
 
-The build computes the triangle (`twolayer.explorer.grid`), draws the picture for readers
-without JavaScript, and zips the package for "Run live".  All of it is kept in ``.cache`` under
-the hash of the package's source and becomes ``_static/explorer``.
+What it loads is made by `explorer_files`, in a process that has nothing of its user's.  It is kept
+in ``.cache`` under the hash of the package's source and becomes ``_static/explorer``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
-import os
-import shutil
-import zipfile
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from cached import made_once
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-from tqdm.auto import tqdm
 
-import twolayer
-from twolayer.explorer import grid
 from twolayer.explorer.widget import info
+from twolayer.surroundings import environment, isolated
 
-logger = logging.getLogger(__name__)
+from .cached import made_once
+from .explorer_files import digest
 
-PACKAGE = Path(twolayer.__file__).parent
-ASSETS = PACKAGE / "explorer/assets"
 #: The page that has the explorer; without it nothing is computed.
 PAGE = "explore"
 MEGABYTES = 37
@@ -42,61 +34,6 @@ ALT = (
 )
 
 
-def sources() -> list[Path]:
-    """The files of the package, in a fixed order."""
-    kinds = {".py", ".csv", ".bib", ".js", ".css"}
-    return sorted(
-        f for f in PACKAGE.rglob("*") if f.suffix in kinds and "__pycache__" not in f.parts
-    )
-
-
-def digest(base: bytes = b"") -> str:
-    """What the folder's content depends on."""
-    sha = hashlib.sha256(base + Path(__file__).read_bytes())
-    for file in sources():
-        sha.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
-    return sha.hexdigest()[:16]
-
-
-def zip_package(target: Path) -> None:
-    """The package as an archive, the same bytes for the same source."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sources():
-            name = f"twolayer/{file.relative_to(PACKAGE).as_posix()}"
-            archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
-
-
-def draw(triangle: dict[str, Any], target: Path) -> None:
-    """The three corners as a picture."""
-    from matplotlib.figure import Figure
-
-    from twolayer.colours import REGIMES
-
-    n = triangle["resolution"]
-    look = {
-        "full": ("black", "-"),
-        "gradient-flow": (REGIMES["gradient flow"], "--"),
-        "mean-field-limit": (REGIMES["mean field"], ":"),
-    }
-    corners = {"gradient flow": f"{n},0", "high-dimensional": f"0,{n}", "mean field": "0,0"}
-    figure = Figure(figsize=(6.9, 3.1), layout="constrained")
-    axes = figure.subplots(1, 3, sharey=True)
-    for ax, (name, key) in zip(axes, corners.items(), strict=True):
-        point = triangle["points"][key]
-        for curve in point["curves"]:
-            colour, dash = look[curve["theory"]]
-            ax.loglog(
-                point["t"][1:], curve["excess_risk"][1:], dash, color=colour, label=curve["label"]
-            )
-        size = point["request"]
-        title = f"{name}\nγ = {size['learning_rate']:.2g}, d = {size['d']}, p = {size['p']}"
-        ax.set(xlabel="time t", ylim=(1e-6, 1))
-        ax.set_title(title, fontsize=10)
-    axes[0].set_ylabel("excess risk R − Δ/2")
-    axes[2].legend(fontsize=10, frameon=False, loc="lower left")  # no curve falls as low there
-    figure.savefig(target, metadata={"Date": None})
-
-
 def prepare(cache: Path) -> Path:
     """The folder of everything, below `cache`."""
     return made_once(cache / f"explorer-{digest()}", fill)
@@ -104,23 +41,16 @@ def prepare(cache: Path) -> Path:
 
 def fill(place: Path) -> None:
     """Make everything, in the folder ``explorer`` of a place."""
-    folder = place / "explorer"
-    folder.mkdir()
-    with tqdm(total=1.0, desc="explorer", bar_format="{desc}: {percentage:3.0f}%|{bar}|") as bar:
-        triangle = grid.triangle_grid(
-            jobs=os.cpu_count() or 1, done=lambda share: bar.update(share - bar.n)
+    code = "import sys, explorer_files; explorer_files.fill(sys.argv[1])"
+    with tempfile.TemporaryDirectory(prefix="explorer-") as home:
+        # One thread each: the matrices are small, and the processes share the cores.
+        done = subprocess.run(
+            [*isolated(code, Path(__file__).parent), str(place)],
+            env=environment(Path(home), threads=1),
+            cwd=home,
         )
-    text = json.dumps(triangle, separators=(",", ":"), allow_nan=False)
-    (folder / "grid.js").write_text(f"window.twolayerGrid = {text};\n", "utf-8")
-    module = (ASSETS / "explorer.js").read_text("utf-8")
-    body, exported, end = module.rpartition("export default ")
-    assert exported  # a module script would not load from a file
-    script = f"{{\n{body}window.twolayerExplorer = {end}}}\n"
-    (folder / "explorer.js").write_text(script, "utf-8")
-    for name in ("explorer.css", "page.js", "worker.js"):
-        shutil.copy(ASSETS / name, folder)
-    zip_package(folder / "twolayer.zip")
-    draw(triangle, folder / "corners.svg")
+    if done.returncode:
+        raise ExtensionError("the explorer's curves could not be computed: see above")
 
 
 def use(app: Sphinx, config: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from collections import Counter
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from lineage import lineage
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from twolayer.catalogue import load, output_folder
 from twolayer.tables import counted, link, table, verdicts
+
+from .lineage import lineage
+from .repository import git
 
 #: What a reader may ask for: what figures are computed with, then what pages are made with.
 PACKAGES = ("twolayer", "numpy", "scipy", "numba", "xarray", "matplotlib", "papermill")
@@ -65,12 +66,7 @@ def made(folder: Path, name: str) -> dict[str, Any]:
 
 def commit(root: Path) -> str:
     """The commit that the clone is at, or "unknown"."""
-    command = ["git", "-C", str(root), "rev-parse", "--short=10", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
+    return git(root, "rev-parse", "--short=10", "HEAD") or "unknown"
 
 
 def status(root: Path) -> str:
@@ -116,7 +112,7 @@ class _Made(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The page, made anew with every change of a figure."""
         root = Path(self.env.srcdir).parent
-        for file in output_folder(root).glob("*.json"):
+        for file in output_folder(root).glob("[!.]*.json"):
             self.env.note_dependency(str(file))
         return self.parse_text_to_nodes(type(self).text(root), allow_section_headings=True)
 
@@ -141,7 +137,7 @@ class Lineage(_Made):
     def run(self) -> list[nodes.Node]:
         """The table, made anew with every change of a template or a page."""
         root = Path(self.env.srcdir).parent
-        for file in (*root.glob("notebooks/*.ipynb"), *root.glob("book/*.md")):
+        for file in (*root.glob("notebooks/[!.]*.ipynb"), *root.glob("book/[!.]*.md")):
             self.env.note_dependency(str(file))
         return super().run()
 

@@ -7,9 +7,7 @@ the page is not.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,20 +17,26 @@ from sphinx.util import logging
 
 from twolayer.catalogue import load
 
+from .repository import git, on_github
+
 logger = logging.getLogger(__name__)
-_GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
 
 
 def repository(app: Sphinx) -> tuple[str, str] | None:
     """Owner and name on GitHub, if they can be known."""
-    named = os.environ.get("GITHUB_REPOSITORY")
-    address = app.config.launch_repository or (named and f"https://github.com/{named}")
-    if not address:
-        command = ["git", "-C", str(app.srcdir), "remote", "get-url", "origin"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        address = done.stdout.strip()
-    match = _GITHUB.fullmatch(address)
-    return (match[1], match[2]) if match else None
+    if app.config.launch_repository:
+        return on_github(app.config.launch_repository)
+    root = Path(app.srcdir).parent
+    return on_github(git(root, "remote", "get-url", "origin") or _named_by_actions(root))
+
+
+def _named_by_actions(root: Path) -> str:
+    """The repository that GitHub Actions has checked out here (without git, if there is none)."""
+    here = os.environ.get("GITHUB_WORKSPACE")
+    if not here or Path(here).resolve() != root.resolve():
+        return ""
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    return f"{server}/{os.environ.get('GITHUB_REPOSITORY', '')}"
 
 
 def buttons(owner: str, name: str, branch: str, template: str) -> list[dict[str, str]]:
@@ -89,7 +93,11 @@ def find(app: Sphinx) -> None:
     entries = load(Path(app.srcdir).parent)
     app.env.launch_templates = {f"figures/{name}": f.template for name, f in entries.items()}
     if repository(app) is None:
-        logger.info("no Binder and Colab buttons: launch_repository is not set in _config.yml")
+        wanted = "launch_repository in _config.yml as https://github.com/OWNER/NAME"
+        if app.config.launch_repository:  # not shown: it may carry a token
+            logger.warning("no Binder and Colab buttons: write %s", wanted)
+        else:
+            logger.info("no Binder and Colab buttons: no remote on GitHub; set %s", wanted)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -15,10 +15,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import unused
 from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
+
+from . import unused
 
 _ICON_SCRIPT = re.compile(r"\s*<(?:script|link)\b[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?")
 _SEARCH_SCRIPTS = re.compile(r'\s*<script src="[^"]*search(?:index|tools)\.js[^"]*"></script>')

@@ -64,7 +64,8 @@ def readers(name: str, pages: dict[str, str]) -> list[str]:
 
 def lineage(root: Path) -> str:
     """A row for each figure: what it calls, and who shows it."""
-    pages = {file.stem: file.read_text("utf-8") for file in sorted((root / "book").glob("*.md"))}
+    files = sorted(root.glob("book/[!.]*.md"))  # not an editor's locks
+    pages = {file.stem: file.read_text("utf-8") for file in files}
     rows = []
     for name, figure in load(root).items():
         names = ", ".join(f"`{each}`" for each in sorted(used(code(figure.template))))

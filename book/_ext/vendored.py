@@ -15,16 +15,16 @@ import io
 import os
 import shutil
 import tarfile
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cached import made_once
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+
+from .cached import made_once
+from .downloads import DownloadError, fetched
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class NpmPackage:
     @property
     def address(self) -> str:
         """Where the archive is."""
-        registry = os.environ.get("TWOLAYER_NPM_REGISTRY", "https://registry.npmjs.org")
+        registry = os.environ.get("TWOLAYER_NPM_REGISTRY") or "https://registry.npmjs.org"
         base = self.name.rpartition("/")[2]
         return f"{registry.rstrip('/')}/{self.name}/-/{base}-{self.version}.tgz"
 
@@ -120,17 +120,12 @@ POLICY = (
 def download(package: NpmPackage) -> bytes:
     """The archive of a package, checked against its hash."""
     try:
-        with urllib.request.urlopen(package.address, timeout=60) as answer:
-            archive = answer.read()
-    except (urllib.error.URLError, OSError) as error:
+        return fetched(package.address, "sha512", base64.b64decode(package.sha512))
+    except DownloadError as error:
         raise ExtensionError(
-            f"cannot fetch {package.address} ({error}). The page's scripts are downloaded once; "
-            "go online, or set TWOLAYER_NPM_REGISTRY to a mirror, and build again."
+            f"{error}. The page's scripts are downloaded once: go online, or set "
+            "TWOLAYER_NPM_REGISTRY to the address of a mirror of the npm registry, and build again."
         ) from None
-    found = base64.b64encode(hashlib.sha512(archive).digest()).decode()
-    if found != package.sha512:
-        raise ExtensionError(f"{package.address} has the SHA-512 {found}, not {package.sha512}")
-    return archive
 
 
 def unpack(package: NpmPackage, archive: bytes, folder: Path) -> None:

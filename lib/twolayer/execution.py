@@ -1,25 +1,43 @@
-"""Run one notebook with papermill, in a kernel that no other kernel can disturb."""
+"""Run one notebook with papermill, in a kernel that neither user nor other kernels can disturb.
+
+Builds on `surroundings`.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from twolayer.surroundings import environment, isolated
+
+if TYPE_CHECKING:
+    from jupyter_client import KernelManager
 
 __all__ = ["ExecutionError", "execute"]
 
 #: A Unix socket's path must fit in some 104 bytes (sun_path; macOS has the smallest).
 _LONGEST_FOLDER = 90
+#: An IPython kernel without the configuration of this machine, and Matplotlib without its talk of
+#: fonts and caches, which would end up on a page.
+_KERNEL = """\
+import logging
+from IPython.core import application
+application.ENV_CONFIG_DIRS.clear()
+application.SYSTEM_CONFIG_DIRS.clear()
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
 
 
 class ExecutionError(RuntimeError):
     """A notebook that did not reach its end; the message says where and why."""
 
 
-def execute(template: Path, target: Path, parameters: Mapping[str, Any]) -> Any:
+def execute(template: Path, target: Path, parameters: Mapping[str, Any], threads: int = 1) -> Any:
     """Run a notebook template and write the executed notebook.
 
     Parameters
@@ -30,6 +48,8 @@ def execute(template: Path, target: Path, parameters: Mapping[str, Any]) -> Any:
         The executed notebook; its folder is the kernel's working directory.
     parameters : mapping
         What replaces the template's defaults.
+    threads : int
+        Of linear algebra.
 
     Returns
     -------
@@ -44,7 +64,7 @@ def execute(template: Path, target: Path, parameters: Mapping[str, Any]) -> Any:
     import papermill
 
     try:
-        with _own_sockets() as config:
+        with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
             return papermill.execute_notebook(
                 str(template),
                 str(target),
@@ -52,28 +72,40 @@ def execute(template: Path, target: Path, parameters: Mapping[str, Any]) -> Any:
                 cwd=str(target.parent),
                 progress_bar=False,
                 extra_arguments=["--log-level=ERROR"],
-                config=config,
+                kernel_manager_class=_kernel_in(Path(folder), threads),
             )
     except papermill.PapermillExecutionError as error:
         raise ExecutionError(
             f"failed in code cell {error.exec_count} with {error.ename}: {error.evalue}"
             f"\n\n{error.source.strip()}"
         ) from None
-    except Exception as error:  # the kernel died, was not found, ...
+    except Exception as error:  # the kernel died, could not start, ...
         raise ExecutionError(f"did not finish: {type(error).__name__}: {error}") from None
 
 
-@contextmanager
-def _own_sockets() -> Iterator[Any]:
-    """Settings of a kernel that listens on files of its own.
+def _kernel_in(folder: Path, threads: int) -> type[KernelManager]:
+    """The class of a kernel that keeps to a folder, for its home and for its files.
 
-    TCP ports are chosen free but bound later, by the kernel: of two kernels that start
-    together one sometimes finds its port taken and dies, or hears the other's messages.
+    It is this very Python, whatever kernels the user has installed and under which names.
     """
-    from traitlets.config import Config
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
 
-    with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
-        if os.name == "nt" or len(os.fsencode(folder)) > _LONGEST_FOLDER:
-            yield Config()
-        else:
-            yield Config(KernelManager={"transport": "ipc", "ip": str(Path(folder, "s"))})
+    class Kernel(AsyncKernelManager):
+        kernel_spec = KernelSpec(
+            argv=[*isolated(_KERNEL), "-f", "{connection_file}"],
+            language="python",
+            display_name="Python 3",
+        )
+
+        async def start_kernel(self, **options: Any) -> None:
+            self.connection_file = str(folder / "connection.json")
+            # TCP ports are chosen free but bound later, by the kernel: of two kernels that start
+            # together one sometimes finds its port taken and dies, or hears the other's messages.
+            if os.name != "nt" and len(os.fsencode(folder)) <= _LONGEST_FOLDER:
+                self.transport, self.ip = "ipc", str(folder / "s")
+            home = folder / "home"
+            home.mkdir(exist_ok=True)
+            await super().start_kernel(env=environment(home, threads), **options)
+
+    return Kernel

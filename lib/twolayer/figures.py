@@ -36,7 +36,7 @@ from twolayer.cluster import cluster
 from twolayer.errors import InvalidInput, choice, integer, shown
 from twolayer.errors import executor as check_executor
 from twolayer.execution import ExecutionError, execute
-from twolayer.freshness import condition, is_fresh, seal, stamp
+from twolayer.freshness import condition, is_fresh, lacking, seal, stamp
 from twolayer.lock import locked
 from twolayer.storage import as_path, writable_folder
 
@@ -49,7 +49,7 @@ _ROOM = 200_000_000
 
 
 class FigureError(RuntimeError):
-    """A notebook that failed; the message names notebook, cell and error."""
+    """A notebook that failed or shows no picture; the message says which, where and why."""
 
 
 def make(
@@ -89,7 +89,7 @@ def make(
         If an id or a profile is unknown, ``figures.yml`` is not in order, or
         ``book/figures`` cannot be written or has no room; before any work.
     FigureError
-        If a notebook fails.  Figures finished before are kept.
+        If a notebook fails, or ends without its pictures.  Figures finished before are kept.
 
     Warns
     -----
@@ -143,6 +143,7 @@ def _run(
 
     if not chosen:
         return
+    # Two kernels whose linear algebra wants all cores would wait for each other.
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with (
         _processes(jobs) if executor is None else nullcontext(executor) as pool,
@@ -188,9 +189,6 @@ def _sweep(folder: Path) -> None:
 
 def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     """Run one template in a folder of its own, then move everything into place."""
-    # Two kernels whose linear algebra wants all cores would wait for each other.
-    for library in ("OPENBLAS", "OMP", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
     made = stamp(root, figure, profile)
     folder = output_folder(root)
     notebook = f"{figure.id}.ipynb"
@@ -198,10 +196,12 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
     started = time.monotonic()
     try:
         try:
-            node = execute(figure.template, partial / notebook, figure.parameters[profile])
+            node = execute(figure.template, partial / notebook, figure.parameters[profile], threads)
         except ExecutionError as error:
             template = figure.template.relative_to(root)
             raise FigureError(f"figure {figure.id}: {template} {error}") from None
+        if missing := lacking(node.cells):
+            raise FigureError(f"figure {figure.id}: {figure.template.name} ends without {missing}")
         written = sorted(f for f in partial.iterdir() if f.name != notebook)
         files = {f.name: seal(f.read_bytes()) for f in written}
         strays = [f.name for f in written if f.suffix == ".svg" and f.stem != figure.id]

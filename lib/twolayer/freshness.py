@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from twolayer.catalogue import PROFILES, Figure, output_folder
 from twolayer.storage import versions
@@ -39,14 +41,75 @@ def stamp(root: Path, figure: Figure, profile: str) -> str:
     64
     """
     digest = hashlib.sha256()
-    package = root / "lib" / "twolayer"
-    sources = [figure.template, *sorted(package.rglob("*.py")), *sorted(package.rglob("*.csv"))]
-    for source in sources:
+    for source in [figure.template, *sources(root / "lib" / "twolayer", (".py", ".csv"))]:
         digest.update(source.relative_to(root).as_posix().encode() + b"\0")
         digest.update(source.read_bytes() + b"\0")
     digest.update(json.dumps(figure.parameters[profile], sort_keys=True).encode())
     digest.update(json.dumps(versions(_RUNS_ON), sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def sources(package: Path, kinds: Iterable[str]) -> list[Path]:
+    """The files of a package, without what editors and notebooks leave beside them.
+
+    Locks, swap files, backups and checkpoints have no names that Python could import.
+
+    Parameters
+    ----------
+    package : Path
+    kinds : iterable of str
+        Endings: ".py".
+
+    Returns
+    -------
+    list of Path
+        In a fixed order.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, ".#ode.py").symlink_to("somebody@somewhere")
+    ...     Path(folder, "ode.py").touch()
+    ...     [file.name for file in sources(Path(folder), [".py"])]
+    ['ode.py']
+    """
+    found = (file for kind in kinds for file in package.rglob(f"*{kind}") if file.is_file())
+    named = ((file, file.relative_to(package).with_suffix("").parts) for file in found)
+    return sorted(file for file, parts in named if all(map(str.isidentifier, parts)))
+
+
+def lacking(cells: Iterable[Mapping[str, Any]]) -> str | None:
+    """What an executed notebook should show and does not: a picture where one is described.
+
+    Parameters
+    ----------
+    cells : iterable of mapping
+        Of the notebook.  A picture is described by the text for those who cannot see it, in a
+        cell's metadata; a notebook has one at least.
+
+    Returns
+    -------
+    str, optional
+        As "a picture"; None if all is there.
+
+    Examples
+    --------
+    >>> plot = {"source": "plt.show()", "metadata": {"mystnb": {"image": {"alt": "A line."}}}}
+    >>> picture = {"data": {"image/svg+xml": "<svg></svg>"}}
+    >>> lacking([plot | {"outputs": []}])
+    "the picture of the cell that ends in 'plt.show()'"
+    >>> lacking([plot | {"outputs": [picture]}])
+    """
+    some = False
+    for cell in cells:
+        shown = [data for out in cell.get("outputs", []) for data in out.get("data", {}).items()]
+        pictures = any(kind.startswith("image/") and data for kind, data in shown)
+        if "image" in cell["metadata"].get("mystnb", {}) and not pictures:
+            last = "".join(cell["source"]).rstrip().rpartition("\n")[2]
+            return f"the picture of the cell that ends in {last!r}"
+        some = some or pictures
+    return None if some else "a picture"
 
 
 def is_fresh(root: Path, figure: Figure, profile: str) -> bool:
@@ -71,6 +134,8 @@ def condition(root: Path, figure: Figure, profile: str) -> str:
         return "stale"
     if cells != seal(json.dumps(content["cells"], sort_keys=True).encode()):
         return f"damaged ({notebook})"
+    if lacking(content["cells"]):
+        return "stale"
     for name, sealed in files.items():
         try:
             if seal((folder / Path(name).name).read_bytes()) != sealed:

@@ -96,7 +96,7 @@ def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
 
 def _contents(source: Path) -> list[tuple[str, Path, Any]]:
     """Figure id, file and content of everything published, by id."""
-    files = sorted(source.glob("*.json")) if source.is_dir() else [source]
+    files = sorted(source.glob("[!.]*.json")) if source.is_dir() else [source]
     read = []
     for file in files:
         try:
