@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -57,14 +58,16 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def jupyter_book(book: Path, output: Path | None = None) -> subprocess.CompletedProcess[str]:
+def jupyter_book(
+    book: Path, output: Path | None = None, surroundings: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
     """`jupyter-book build` as the README calls it, warnings being errors."""
     command = [
         str(Path(sys.executable).with_name("jupyter-book")),
         *("build", str(book), "-W", "-n", "--keep-going"),
         *(() if output is None else ("--path-output", str(output))),
     ]
-    environment = os.environ | {"NO_COLOR": "1"}
+    environment = {**surroundings, "NO_COLOR": "1"}
     environment.pop("TWOLAYER_PROFILE", None)
     return subprocess.run(
         command,

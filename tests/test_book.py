@@ -222,8 +222,11 @@ def small_book(clone):
         clone / "notebooks/tiny.ipynb",
         "a = 1\nb = 1",
         "open('tiny.json', 'w').write('{\"results\": {\"product\": \"%d\"}}' % (a * b))",
-        "from IPython.display import Markdown\nMarkdown('# Tiny')",
     )
+    notebook = json.loads((clone / "notebooks/tiny.ipynb").read_text())
+    title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# Tiny"}
+    notebook["cells"].insert(0, title)
+    (clone / "notebooks/tiny.ipynb").write_text(json.dumps(notebook))
     return clone / "book"
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import PICTURE, write_notebook
+from conftest import PICTURE, jupyter_book, write_notebook
+from test_book import small_book
 
 from twolayer import catalogue, figures, freshness
 from twolayer.surroundings import environment
@@ -176,3 +178,38 @@ def test_what_editors_leave_makes_nothing_stale_and_stops_nothing(clone):
     litter(clone / "notebooks", "tiny.ipynb")
     assert figures.make(clone) == []
     assert figures.make(clone, force=True) == ["tiny"]
+
+
+def test_a_build_survives_its_surroundings(clone, tmp_path_factory):
+    """A folder with blanks and letters, no git, editors' files everywhere, names that shadow ours;
+    and `clean` finds what was built."""
+    root = tmp_path_factory.mktemp("place") / "Bücher & 50 %"
+    shutil.copytree(clone, root)
+    book = small_book(root)
+    extensions = [file.stem for file in (book / "_ext").glob("*.py")]
+    for folder, name in (
+        (root, "_config.yml"),
+        (book, "index.md"),
+        (book / "_assets", "book.css"),
+        (book / "_ext", "launch.py"),
+        (root / "notebooks", "tiny.ipynb"),
+        (root / "lib/twolayer", "source.py"),
+        (root / "lib/twolayer/data", "references.bib"),
+    ):
+        litter(folder, name)
+    place = tmp_path_factory.mktemp("user")
+    surroundings = hostile(place) | {"PATH": "", "PYTHONWARNINGS": "ignore"}
+    del surroundings["PYTHONIOENCODING"]  # Jupyter Book prints the path as it is
+    for name in {*extensions} - {"twolayer_book"}:
+        (place / f"path/{name}.py").write_text("raise ImportError('not the one')")
+    done = jupyter_book(book, surroundings=surroundings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = root / "_build/html"
+    page = (site / "figures/tiny.html").read_text("utf-8")
+    assert re.search(r'<img [^>]*src="\.\./_images/\w+\.svg"', page)
+    assert "mybinder" not in page
+    assert not [file for file in site.rglob("*") if file.name.endswith("~") or "#" in file.name]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "clean", str(book)]
+    cleaned = subprocess.run(command, capture_output=True, text=True)
+    assert "has been emptied" in cleaned.stdout
+    assert not site.exists()
