@@ -151,3 +151,11 @@ def test_only_wanted_files_leave_an_archive(tmp_path):
     vendored.unpack(package, buffer.getvalue(), tmp_path / "in")
     found = {f.relative_to(tmp_path).as_posix() for f in tmp_path.rglob("*") if f.is_file()}
     assert found == {"in/out/a/1.js", "in/b.js"}
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / ".cache").write_text("a file in its place")
+    with pytest.raises(
+        ExtensionError, match=r"^cannot make .*/vendored-\w+, which pages need"
+    ):
+        vendored.fetch(tmp_path / ".cache")

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from sphinx.errors import ExtensionError
+
 
 def made_once(ready: Path, fill: Callable[[Path], None]) -> Path:
     """A folder; if there is nothing in it, `fill` is called with one that then takes its name.
@@ -21,6 +23,11 @@ def made_once(ready: Path, fill: Callable[[Path], None]) -> Path:
     -------
     Path
 
+    Raises
+    ------
+    ExtensionError
+        If it cannot be written.
+
     Examples
     --------
     >>> import tempfile
@@ -33,13 +40,13 @@ def made_once(ready: Path, fill: Callable[[Path], None]) -> Path:
         return ready
     partial = ready.with_name(f".{ready.name}-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         fill(partial)
         partial.rename(ready)
-    except OSError:
+    except OSError as error:
         if not _full(ready):  # no other build was faster
-            raise
+            raise ExtensionError(f"cannot make {ready}, which pages need: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return ready
