@@ -104,14 +104,14 @@ def _blas() -> str:
 
 def _commit() -> str:
     def git(*arguments: str) -> str:
-        here = Path(__file__).resolve().parent
-        command = ["git", *arguments]
+        root = Path(__file__).resolve().parents[1]  # not a repository around it
+        command = ["git", "--git-dir", str(root / ".git"), "--work-tree", str(root), *arguments]
         return subprocess.run(
-            command, cwd=here, capture_output=True, text=True, check=True
+            command, cwd=root, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "../lib", ".")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "lib", "benchmarks")
         return git("rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

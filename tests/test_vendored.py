@@ -155,7 +155,5 @@ def test_only_wanted_files_leave_an_archive(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / ".cache").write_text("a file in its place")
-    with pytest.raises(
-        ExtensionError, match=r"^cannot make .*/vendored-\w+, which pages need"
-    ):
+    with pytest.raises(ExtensionError, match=r"^cannot make .*/vendored-\w+, which pages need"):
         vendored.fetch(tmp_path / ".cache")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -21,14 +20,12 @@ def git(root: Path, *command: str) -> str:
     A repository around the folder is somebody else's, and so is one that the environment names
     (as within a hook).
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     try:
         done = subprocess.run(
             ["git", "--git-dir", str(root / ".git"), *command],
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            env=environment,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
