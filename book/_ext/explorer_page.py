@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from twolayer.explorer.widget import info
-from twolayer.surroundings import environment, isolated
+from twolayer.surroundings import environment
 
 from .cached import made_once
 from .explorer_files import digest
@@ -45,8 +46,8 @@ def fill(place: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="explorer-") as home:
         # One thread each: the matrices are small, and the processes share the cores.
         done = subprocess.run(
-            [*isolated(code, Path(__file__).parent), str(place)],
-            env=environment(Path(home), threads=1),
+            [sys.executable, "-c", code, str(place)],
+            env=environment(Path(home), 1, Path(__file__).parent),
             cwd=home,
         )
     if done.returncode:

@@ -6,12 +6,13 @@ Builds on `surroundings`.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twolayer.surroundings import environment, isolated
+from twolayer.surroundings import environment
 
 if TYPE_CHECKING:
     from jupyter_client import KernelManager
@@ -93,7 +94,7 @@ def _kernel_in(folder: Path, threads: int) -> type[KernelManager]:
 
     class Kernel(AsyncKernelManager):
         kernel_spec = KernelSpec(
-            argv=[*isolated(_KERNEL), "-f", "{connection_file}"],
+            argv=[sys.executable, "-c", _KERNEL, "-f", "{connection_file}"],
             language="python",
             display_name="Python 3",
         )

@@ -7,10 +7,9 @@ home that is new and empty, and Python is told to look at nothing but its own pa
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-__all__ = ["environment", "isolated"]
+__all__ = ["environment"]
 
 #: What is taken from the environment: where programs, libraries and room are; and by which name
 #: linear algebra computes as on another processor.
@@ -20,8 +19,10 @@ _NEEDED += ("OPENBLAS_CORETYPE",)
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def environment(home: Path, threads: int) -> dict[str, str]:
-    """The environment of a process that makes figures.
+def environment(home: Path, threads: int, *folders: Path) -> dict[str, str]:
+    """The environment of a Python process that makes figures.
+
+    It imports this very package, wherever the build has found it.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ def environment(home: Path, threads: int) -> dict[str, str]:
         An empty folder of its own: there is no configuration of Matplotlib or IPython in it.
     threads : int
         Of linear algebra.
+    *folders : Path
+        Where else to import from.
 
     Returns
     -------
@@ -45,42 +48,17 @@ def environment(home: Path, threads: int) -> dict[str, str]:
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if not os.path.isabs(caches):  # as where there is no home
         caches = str(home / "cache")
+    package = Path(__file__).resolve().parents[1]
     return {
         **{name: os.environ[name] for name in _NEEDED if name in os.environ},
         **dict.fromkeys(("HOME", "USERPROFILE"), str(home)),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_CACHE_HOME": caches,
         "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONPATH": os.pathsep.join(map(str, (package, *folders))),
+        **dict.fromkeys(("PYTHONNOUSERSITE", "PYTHONSAFEPATH", "PYTHONUTF8"), "1"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
         **dict.fromkeys(_THREADS, str(threads)),
     }
-
-
-def isolated(code: str, *folders: Path) -> list[str]:
-    r"""The command that runs Python code without the user's packages, startup file or options.
-
-    The code imports this very package, wherever the build has found it.
-
-    Parameters
-    ----------
-    code : str
-    *folders : Path
-        Where else the code may import from.
-
-    Returns
-    -------
-    list of str
-        To be followed by arguments.
-
-    Examples
-    --------
-    >>> import subprocess
-    >>> subprocess.run(isolated("import sys, twolayer; print(sys.flags.isolated)"), text=True,
-    ...     capture_output=True).stdout
-    '1\n'
-    """
-    places = [str(Path(__file__).resolve().parents[1]), *map(str, folders)]
-    first = f"import sys; sys.path[:0] = [p for p in {places!r} if p not in sys.path]\n"
-    return [sys.executable, "-I", "-X", "utf8", "-c", first + code]
