@@ -207,8 +207,8 @@ def test_the_second_build_runs_nothing(built_book, tmp_path):
 def small_book(clone):
     """The real configuration and extension around the miniature clone."""
     shutil.copy(ROOT / "_config.yml", clone)
-    shutil.copytree(ROOT / "book/_ext", clone / "book/_ext")
-    shutil.copytree(ROOT / "book/_assets", clone / "book/_assets")
+    for folder in ("book/_ext", "book/_assets"):
+        shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns(".*"))
     (ROOT / ".cache").mkdir(exist_ok=True)  # the first build of a fresh clone fills it
     (clone / ".cache").symlink_to(ROOT / ".cache")
     (clone / "lib/twolayer/data").mkdir()

@@ -8,7 +8,7 @@ from conftest import ROOT
 from twolayer.catalogue import load
 
 FIGURES = load(ROOT)
-TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TEMPLATES = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

@@ -16,7 +16,7 @@ from twolayer.errors import InvalidInput
 from twolayer.plotting import label_ends, quantile_band, sgd_points
 from twolayer.publishing import check_legible, publish
 
-TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TEMPLATES = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
 #: What the two commonest kinds of colour blindness see, in linear RGB (Machado et al. 2009).
 SEEN = {
     "all": np.eye(3),

@@ -49,7 +49,7 @@ def test_the_ten_lines_of_the_readme_run():
 def test_a_wheel_holds_all_that_the_package_needs(tmp_path):
     """Built, unpacked elsewhere, and the ten lines run from there; no file is left behind."""
     source = tmp_path / "source"  # a build leaves files behind
-    shutil.copytree(ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info"))
+    shutil.copytree(ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info", ".*"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path)]
@@ -58,7 +58,7 @@ def test_a_wheel_holds_all_that_the_package_needs(tmp_path):
     with zipfile.ZipFile(file) as content:
         content.extractall(tmp_path / "site")
     held = {p.relative_to(tmp_path / "site") for p in (tmp_path / "site/twolayer").rglob("*.*")}
-    ours = {p.relative_to(ROOT / "lib") for p in (ROOT / "lib/twolayer").rglob("*.*")}
+    ours = {p.relative_to(ROOT / "lib") for p in (ROOT / "lib/twolayer").rglob("[!.]*.*")}
     assert {p for p in ours if p.suffix in (".py", ".csv", ".bib", ".js", ".css", ".typed")} <= held
     readme = (ROOT / "README.md").read_text("utf-8")
     example = re.search(r"```python\n(.*?)```", readme, re.S)[1]
@@ -97,7 +97,7 @@ def test_lint_and_format():
 
 
 def test_modules_stay_small():
-    for path in (ROOT / "lib").rglob("*.py"):
+    for path in (ROOT / "lib").rglob("[!.]*.py"):
         assert len(path.read_text("utf-8").splitlines()) <= 320, path
 
 
@@ -124,7 +124,11 @@ def test_every_entry_of_the_api_reference_has_an_example():
 
 def test_what_is_cited_by_its_number_is_in_the_bibliography():
     known = (ROOT / "lib/twolayer/data/references.bib").read_text("utf-8")
-    for folder, kind in (("book", "*.md"), ("notebooks", "*.ipynb"), ("lib/twolayer", "*.py")):
+    for folder, kind in (
+        ("book", "[!.]*.md"),
+        ("notebooks", "[!.]*.ipynb"),
+        ("lib/twolayer", "[!.]*.py"),
+    ):
         for file in (ROOT / folder).glob(kind):
             text = file.read_text("utf-8")
             for number in re.findall(r"(?:arXiv:|arxiv\.org/abs/)(\d{4}\.\d{4,5})", text):

@@ -310,7 +310,7 @@ def test_the_book_prints(built_book, tmp_path):
 def test_no_common_misspelling():
     """Of all prose, docstrings and comments, by codespell's list."""
     places = ("book", "lib", "notebooks", "tests", "benchmarks")
-    files = [f for place in places for f in (ROOT / place).rglob("*") if _prose(f)]
+    files = [f for place in places for f in (ROOT / place).rglob("[!.]*") if _prose(f)]
     files += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
     command = [sys.executable, "-m", "codespell_lib", "-L", "hda,ue,nd,fo,te", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -28,9 +28,9 @@ needs_hunspell = pytest.mark.skipif(
 
 def prose():
     """Name → text, of the pages, the notebooks and what stands at the root."""
-    pages = [*(ROOT / "book").glob("*.md"), *ROOT.glob("*.md")]
+    pages = [*(ROOT / "book").glob("[!.]*.md"), *ROOT.glob("[!.]*.md")]
     out = {page.name: page.read_text("utf-8") for page in pages}
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+    for notebook in (ROOT / "notebooks").glob("[!.]*.ipynb"):
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
         out[notebook.name] = "\n".join(
             "".join(c["source"]) for c in cells if c["cell_type"] == "markdown"
