@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+import matplotlib.style as mpl_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -31,7 +31,7 @@ SGD = ("projected", "direct", "NumPy", "PyTorch")
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
     """Write the plot of a report to `path`, format by its ending."""
-    with mpl.rc_context(STYLE | {"svg.fonttype": "none"}):
+    with mpl_style.context(["default", STYLE | {"svg.fonttype": "none"}]):  # whoever draws it
         figure = Figure(figsize=(TWO, 14))
         upper, lower = figure.subfigures(2, 1, height_ratios=[3, 2])
         grid = upper.add_gridspec(3, 2)
