@@ -39,7 +39,7 @@ def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> n
     runs : Trajectory
         From `simulate`.
     theory : Trajectory
-        From `solve`, at times > 0 that cover the span; interpolated in both logarithms.
+        From `solve`, at times that cover the span; interpolated in both logarithms.
     first, last : float
         The span of time.
 
@@ -53,14 +53,15 @@ def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> n
     >>> import twolayer as tl
     >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=20)
     >>> sgd = tl.simulate(task, start, learning_rate=0.01, t_eval=[0.1, 0.2], runs=3)
-    >>> ode = tl.solve(task, start.overlaps(), learning_rate=0.01, t_eval=[0.1, 0.2])
+    >>> ode = tl.solve(task, start.overlaps(), learning_rate=0.01, t_eval=[0, 0.1, 0.2])
     >>> bool((abs(ratios(sgd, ode, 0.1, 0.3) - 1) < 0.1).all())
     True
     """
-    here = (runs.t >= first) & (runs.t <= last)
+    here, known = (runs.t >= first) & (runs.t <= last), theory.t > 0
     if not here.any():
         return np.empty(0)
-    log_risk = np.interp(np.log(runs.t[here]), np.log(theory.t), np.log(theory.excess_risk))
+    logs = np.log(theory.t[known]), np.log(theory.excess_risk[known])
+    log_risk = np.interp(np.log(runs.t[here]), *logs)
     return (runs.excess_risk[:, here] / np.exp(log_risk)).mean(axis=1)
 
 
