@@ -8,7 +8,7 @@ import time
 import nbformat
 import numpy as np
 import pytest
-from browser import Watch, chromium, served
+from browser import Watch, served
 from conftest import ROOT, jupyter_book, write_notebook
 from test_book import small_book
 from test_explorer import Heard
@@ -28,12 +28,6 @@ BRIGHTNESS = """() => {
 }"""
 SET_BASE = "base => { document.querySelector('.twolayer-explorer').dataset.liveBase = base; }"
 CURVE = '[data-theory="full"]'
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
