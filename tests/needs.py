@@ -29,7 +29,7 @@ class Need:
     @property
     def missing(self) -> str:
         """Why a test is skipped, and the remedy."""
-        ways = [("apt-get", "install", *self.packages), self.otherwise]
+        ways = [("sudo", "apt-get", "install", *self.packages), self.otherwise]
         remedy = " or ".join(f"`{' '.join(way)}`" for way in ways if way)
         return f"no {self.name} that runs, and none could be installed: {remedy}"
 
