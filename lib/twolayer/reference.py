@@ -115,6 +115,10 @@ def read(figure: str, file: Path) -> dict[str, list[list[float]]]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         allowed = f"a table with the columns of figure {figure}"
         raise InvalidInput(str(file), shown(error), allowed) from error
+    for name, points in curves.items():
+        if len({tuple(at) for *at, _, _ in points}) < len({tuple(p[:-1]) for p in points}):
+            allowed = f"a table with one value at each {', '.join(table.at)} of a curve"
+            raise InvalidInput(str(file), f"several on {name!r}", allowed)
     out = {name: _usual(points) for name, points in curves.items()}
     return out | {n: [[c / phases.total(), _SHARE / _SPREADS]] for n, c in phases.items()}
 
