@@ -36,11 +36,13 @@ tiny:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """The whole suite runs in as many processes as there are cores, a file at a time."""
     chosen = config.option
-    part = chosen.file_or_dir or chosen.keyword or chosen.markexpr or chosen.lf or chosen.usepdb
+    narrowing = ("file_or_dir", "keyword", "markexpr", "lf", "usepdb")
+    part = any(getattr(chosen, name, None) for name in narrowing)
     plugin = config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput")
     if plugin and not part and chosen.numprocesses is None and chosen.dist == "no":
         chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadfile"
         chosen.loadscopereorder = False
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of each, or they wait for each other
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,12 +87,15 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def jupyter_book(book: Path, output: Path | None = None) -> subprocess.CompletedProcess[str]:
+def jupyter_book(
+    book: Path, output: Path | None = None, *options: str
+) -> subprocess.CompletedProcess[str]:
     """`jupyter-book build` as the README calls it, warnings being errors."""
     command = [
         str(Path(sys.executable).with_name("jupyter-book")),
         *("build", str(book), "-W", "-n", "--keep-going"),
         *(() if output is None else ("--path-output", str(output))),
+        *options,
     ]
     environment = os.environ | {"NO_COLOR": "1"}
     environment.pop("TWOLAYER_PROFILE", None)
