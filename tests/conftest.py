@@ -42,7 +42,6 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if plugin and not part and chosen.numprocesses is None and chosen.dist == "no":
         chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadfile"
         chosen.loadscopereorder = False
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of each, or they wait for each other
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
