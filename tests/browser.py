@@ -1,9 +1,8 @@
-"""A real browser in front of a folder of pages: Debian's or Playwright's Chromium."""
+"""A real browser in front of a folder of pages."""
 
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,10 +40,9 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """The browser, which `.ci/run` installs where it is missing."""
+def chromium(place: str) -> Iterator[Browser]:
+    """The browser at a place."""
     with sync_playwright() as playwright:
-        place = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=place, args=ARGUMENTS)
         try:
             yield browser

@@ -1,18 +1,27 @@
-"""A miniature clone for tests of the pipeline, and the built book."""
+"""A miniature clone for tests of the pipeline, the built book, and how the whole suite is run."""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
+import needs
 import pytest
 
+from twolayer.lock import locked
+
 ROOT = Path(__file__).resolve().parents[1]
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+#: Whose tests begin by building the book, which the files that come last want to be ready.
+BUILDER = ROOT / "tests/test_book.py"
 
 FIGURES_YML = """\
 tiny:
@@ -25,6 +34,30 @@ tiny:
 
 #: Shows the smallest picture that there is.
 PICTURE = "display({'image/svg+xml': '<svg xmlns=\"http://www.w3.org/2000/svg\"/>'}, raw=True)"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The whole suite runs in as many processes as there are cores, a file at a time."""
+    chosen = config.option
+    narrowing = ("file_or_dir", "keyword", "markexpr", "lf", "usepdb")
+    part = any(getattr(chosen, name, None) for name in narrowing)
+    plugin = config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput")
+    if plugin and not part and chosen.numprocesses is None and chosen.dist == "no":
+        chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadfile"
+        chosen.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The book is built first, and the other files that want it come last."""
+    waiting = {i.path for i in items if "built_book" in getattr(i, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path in waiting) - 2 * (item.path == BUILDER))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped for want of a program, a line each."""
+    for line in needs.summary(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)
 
 
 def write_notebook(path: Path, *cells: str, picture: bool = True) -> None:
@@ -59,13 +92,17 @@ def clone(tmp_path: Path) -> Path:
 
 
 def jupyter_book(
-    book: Path, output: Path | None = None, surroundings: Mapping[str, str] = os.environ
+    book: Path,
+    output: Path | None = None,
+    *options: str,
+    surroundings: Mapping[str, str] = os.environ,
 ) -> subprocess.CompletedProcess[str]:
     """`jupyter-book build` as the README calls it, warnings being errors."""
     command = [
         str(Path(sys.executable).with_name("jupyter-book")),
         *("build", str(book), "-W", "-n", "--keep-going"),
         *(() if output is None else ("--path-output", str(output))),
+        *options,
     ]
     environment = {**surroundings, "NO_COLOR": "1"}
     environment.pop("TWOLAYER_PROFILE", None)
@@ -75,15 +112,53 @@ def jupyter_book(
         text=True,
         cwd=book.parent,
         env=environment,
-        timeout=900,
+        timeout=1800,
     )
 
 
 @pytest.fixture(scope="session")
-def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of HTML pages of this very book."""
-    output = tmp_path_factory.mktemp("site")
-    done = jupyter_book(ROOT / "book", output)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    yield output / "_build" / "html"
-    shutil.rmtree(output, ignore_errors=True)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folders by name, each the same for all processes of this run of the tests."""
+    own = tmp_path_factory.getbasetemp()
+    place = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder(name: str) -> Path:
+        (place / name).mkdir(exist_ok=True)
+        return place / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_book(shared: Callable[[str], Path]) -> Path:
+    """The folder of HTML pages of this very book; the first who asks builds it."""
+    output = shared("site")
+    said = output / "said.json"
+    with locked(output, waiting=lambda: None):
+        if not said.exists():
+            done = jupyter_book(ROOT / "book", output)
+            said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    code, out, err = json.loads(said.read_text())
+    assert code == 0, out[-3000:] + err[-3000:]
+    return output / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def chromium_place(shared: Callable[[str], Path]) -> str:
+    """Where Chromium is."""
+    return needs.required(needs.CHROMIUM, shared("needs"))
+
+
+@pytest.fixture(scope="session")
+def hunspell(shared: Callable[[str], Path]) -> str:
+    """Where the spelling checker is."""
+    return needs.required(needs.HUNSPELL, shared("needs"))
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_place: str) -> Iterator[Browser]:
+    """A running Chromium."""
+    from browser import chromium  # half a second that few tests need
+
+    with chromium(chromium_place) as found:
+        yield found

@@ -1,5 +1,6 @@
 """Closed forms against Gauss-Hermite quadrature and against Monte Carlo."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -138,7 +139,8 @@ def test_leading_axes_are_many_states_at_once(name):
 def test_the_compiled_arcsine_is_exact_to_rounding():
     x = np.concatenate((np.linspace(-1, 1, 4001), [0.5, -0.5, 1e-9, -1e-300, 0.0]))
     found = np.array([arcsine(v) for v in x])
-    np.testing.assert_allclose(found, np.arcsin(x), rtol=1e-15, atol=0)
+    expected = [math.asin(v) for v in x]  # NumPy's has another last digit on some processors
+    np.testing.assert_allclose(found, expected, rtol=1e-15, atol=0)
 
 
 @pytest.mark.parametrize(("p", "k"), [(1, 1), (9, 4), (60, 3)])

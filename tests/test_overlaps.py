@@ -68,3 +68,20 @@ def test_arrays_cannot_be_changed():
     assert ov.Q[0, 0] == 1
     with pytest.raises(ValueError, match="read-only"):
         ov.Q[0, 0] = 2
+
+
+@pytest.mark.parametrize("p", [3, 6])
+def test_equal_eigenvalues_leave_no_choice(p, monkeypatch):
+    """Their vectors are any, and another processor's LAPACK finds others."""
+    ov = tl.Weights.in_target_span(p=p, k=3, d=3).overlaps()
+    ov = tl.Overlaps(np.eye(p), np.eye(p, 3), np.eye(3)) if p == 3 else ov
+    one, weights = ov.factor(), ov.embed(d=9, seed=1).W
+    values, vectors = np.linalg.eigh(ov.Omega)
+    for value in np.unique(values.round(9)):
+        same = np.abs(values - value) < 1e-8
+        turn = orth(np.random.default_rng(0).standard_normal((same.sum(), same.sum())))
+        vectors[:, same] = vectors[:, same] @ turn
+    monkeypatch.setattr(np.linalg, "eigh", lambda _: (values, vectors))
+    assert np.abs(vectors[:, -3:] * np.sqrt(values[-3:]) - one).max() > 0.1
+    np.testing.assert_allclose(ov.factor(), one, atol=1e-12)
+    np.testing.assert_allclose(ov.embed(d=9, seed=1).W, weights, atol=1e-11)

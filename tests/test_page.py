@@ -8,7 +8,7 @@ import time
 import nbformat
 import numpy as np
 import pytest
-from browser import Watch, chromium, served
+from browser import Watch, served
 from conftest import ROOT, jupyter_book, write_notebook
 from test_book import small_book
 from test_explorer import Heard
@@ -28,12 +28,6 @@ BRIGHTNESS = """() => {
 }"""
 SET_BASE = "base => { document.querySelector('.twolayer-explorer').dataset.liveBase = base; }"
 CURVE = '[data-theory="full"]'
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +187,7 @@ def test_run_live_computes_what_the_package_computes(explore, live_base):
     assert "37 MB" in status.inner_text()
     explore.evaluate(SET_BASE, live_base)
     explore.locator(".tlx-live").click()
-    wait_for(explore, "loading", 5)
+    wait_for(explore, "loading")
     wait_for(explore, "ready")
     for request in (
         {"p": 6, "d": 50, "noise": 0.01, "t_max": 300.0, "theories": ["full", "gradient-flow"]},
@@ -215,7 +209,7 @@ def test_run_live_computes_what_the_package_computes(explore, live_base):
     # A long one can be cancelled, and the page goes on.
     explore.evaluate("""() => { document.querySelector('.twolayer-explorer').explorer.run(
         {p: 40, d: 40, t_max: 1000, theories: ["full"]}); }""")
-    wait_for(explore, "computing", 5)
+    wait_for(explore, "computing")
     explore.get_by_role("button", name="Cancel").click()
     assert "Cancelled" in status.inner_text()
     assert run(explore, {"p": 2, "d": 8})["request"]["p"] == 2
@@ -225,7 +219,7 @@ def test_run_live_says_why_it_fails(browser, site):
     page, _ = opened(browser, f"{site}explore.html")
     page.evaluate(SET_BASE, "http://127.0.0.1:9/")
     page.locator(".tlx-live").click()
-    wait_for(page, "failed", 30)
+    wait_for(page, "failed")
     assert "cannot be reached or is blocked" in page.locator(".tlx-status").inner_text()
     assert page.locator(".tlx-live").is_visible()
     page.close()
@@ -236,7 +230,7 @@ def test_from_a_file_the_triangle_works_and_run_live_explains(browser, built_boo
     page.goto((built_book / "explore.html").as_uri())
     assert data_of(page, CURVE).shape[0] > 20
     page.locator(".tlx-live").click()
-    wait_for(page, "failed", 10)
+    wait_for(page, "failed")
     assert "http.server" in page.locator(".tlx-status").inner_text()
     page.close()
 

@@ -49,7 +49,8 @@ def test_the_ten_lines_of_the_readme_run():
 def test_a_wheel_holds_all_that_the_package_needs(tmp_path):
     """Built, unpacked elsewhere, and the ten lines run from there; no file is left behind."""
     source = tmp_path / "source"  # a build leaves files behind
-    shutil.copytree(ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info", ".*"))
+    made = shutil.ignore_patterns("*.egg-info", "__pycache__", ".*")
+    shutil.copytree(ROOT / "lib", source / "lib", ignore=made)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path)]

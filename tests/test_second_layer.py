@@ -173,7 +173,7 @@ def test_sgd_follows_the_flow(name, eta, batch):
     task, d = tl.Task(name, noise=0.05), 2000
     drawn = tl.Weights.gaussian(p=3, k=2, d=d, seed=2)
     start = tl.Weights(0.6 * drawn.W, drawn.W_star, A, A_STAR).overlaps()
-    rate = {"erf": 1.5, "square": 0.1}[name]
+    rate = {"erf": 1.5, "square": 0.1 * batch}[name]
     options = {"learning_rate": rate, "second_layer_rate": eta * rate, "batch": batch}
     times = [0.3, 1.5]
     sol = tl.solve(task, start, t_eval=times, **options)

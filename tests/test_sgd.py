@@ -362,12 +362,12 @@ def test_checkpoints_continue_to_the_same_bits(tmp_path, monkeypatch):
 
 def test_runs_side_by_side_share_the_cores(monkeypatch):
     """Each run beside others gets its part of the cores for matrix products, and no more."""
-    from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     def limits():
         return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
 
-    before, seen = limits(), []
+    seen = []
     real = sgd_module.run
 
     def spying(*arguments):
@@ -377,11 +377,11 @@ def test_runs_side_by_side_share_the_cores(monkeypatch):
     monkeypatch.setattr(sgd_module, "run", spying)
     monkeypatch.setattr("twolayer.sgd.os.cpu_count", lambda: 2)
     start = tl.Weights.gaussian(p=3, k=2, d=30, seed=0)
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, threadpool_limits(2, "blas"):
         tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[1], runs=2, executor=pool)
-    sgd_module.run_on(1, *make_plan_for_one_step(start), 0, None)
-    assert seen == [{1}] * 3
-    assert limits() == before
+        sgd_module.run_on(1, *make_plan_for_one_step(start), 0, None)
+        assert seen == [{1}] * 3
+        assert limits() == {2}
 
 
 def make_plan_for_one_step(start):

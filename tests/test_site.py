@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser import Watch, chromium, served
+from browser import Watch, served
 from conftest import ROOT
 from PIL import Image, ImageChops
 from pypdf import PdfReader
@@ -55,12 +55,6 @@ def axe():
     if not (folder / "axe.min.js").is_file():
         unpack(AXE, download(AXE), folder)
     return folder / "axe.min.js"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @dataclass
@@ -279,7 +273,7 @@ def test_addresses_elsewhere_are_well_formed(built_book):
         assert re.fullmatch(r"10\.\d{4,9}/\S+", doi), doi
 
 
-def test_the_book_prints(built_book, tmp_path):
+def test_the_book_prints(chromium_place, built_book, tmp_path):
     toc = tmp_path / "_toc.yml"
     toc.write_text(
         "root: index\nchapters:\n"

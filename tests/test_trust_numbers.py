@@ -3,9 +3,7 @@
 import dataclasses
 import os
 import signal
-import threading
-import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import dask
@@ -57,25 +55,36 @@ def test_dask(here, dask_cluster):
         assert trials.same_bits(trials.on_executor(executor), here)
 
 
-def test_a_killed_dask_worker_costs_only_time(dask_cluster):
-    steps = 3_000_000
-    whole = trials.on_executor(None, runs=2, steps=steps)
-    worker = next(iter(dask_cluster.workers.values())).pid
-    killed = []
+def die_half_way(mark, work, plan, *arguments):
+    """Work that kills its process in the middle, the first time that it is done."""
 
-    def kill():
-        time.sleep(1.0)
-        os.kill(worker, signal.SIGKILL)
-        killed.append(time.monotonic())
+    def report(done):
+        if done >= plan.samples[-1] / 2:
+            os.kill(os.getpid(), signal.SIGKILL)
 
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return work(plan, *arguments)
+    work(plan, *arguments, report=report)
+    raise AssertionError("it was not killed")
+
+
+class Deadly(Executor):
+    """One whose first work does not come back."""
+
+    def __init__(self, inner, mark):
+        self.inner, self.mark = inner, mark
+
+    def submit(self, work, *arguments):
+        return self.inner.submit(die_half_way, self.mark, work, *arguments)
+
+
+def test_a_killed_dask_worker_costs_only_time(here, dask_cluster, tmp_path):
     with cluster(dask_cluster.scheduler_address) as executor:
-        killer = threading.Thread(target=kill)
-        killer.start()
-        run = trials.on_executor(executor, runs=2, steps=steps)
-        ended = time.monotonic()
-        killer.join()
-    assert killed[0] < ended  # in the middle
-    assert trials.same_bits(run, whole)
+        run = trials.on_executor(Deadly(executor, tmp_path / "mark"))
+    assert trials.same_bits(run, here)
+    assert (tmp_path / "mark").exists()
 
 
 def test_figures_on_dask(clone, dask_cluster, capsys):

@@ -65,6 +65,51 @@ def test_a_change_of_meaning_names_figure_curve_and_time(made, capsys):
     assert "t = 29" in capsys.readouterr().out
 
 
+def test_rows_and_rounding_do_not_matter(made):
+    """Nor more points, but one place cannot have two values."""
+    head, *rows = CSV.splitlines()
+    table = made / "book/figures/tiny.csv"
+    more = ["ODE,1.5,0.7,0.7,0.7", *(row.replace(",1,", ",1.0000001,") for row in reversed(rows))]
+    table.write_text("\n".join([head, *more, rows[3]]))
+    assert reference.check(made) == []
+    table.write_text(f"{CSV}ODE,1,2,2,2\n")
+    with pytest.raises(InvalidInput, match=r"several on 'ODE'.*one value at each t of a curve"):
+        reference.check(made)
+
+
+MAP = reference.Table((), ("x", "y"), "height", (), phase="phase")
+
+
+@pytest.fixture
+def made_map(made, monkeypatch):
+    """A clone with a map of 1,600 points, of which half are wet; `write` gives it another coast."""
+    monkeypatch.setitem(reference.TABLES, "tiny", MAP)
+
+    def write(coast, rise=1.0):
+        points = [(x / 40, y / 40) for y in range(40) for x in range(40)]
+        rows = (f"{x},{y},{rise * x:.9g},{'wet' if x < coast else 'dry'}" for x, y in points)
+        (made / "book/figures/tiny.csv").write_text("\n".join(["x,y,height,phase", *rows]))
+
+    write(0.5)
+    reference.update(made)
+    return made, write
+
+
+def test_a_map_keeps_values_and_shares_of_phases(made_map):
+    """One point or two at a border are rounding; 40 are a change."""
+    clone, write = made_map
+    assert reference.check(clone) == []
+    table = clone / "book/figures/tiny.csv"
+    table.write_text(table.read_text().replace("wet", "dry", 3))
+    assert reference.check(clone) == []
+    write(0.55)
+    lines = reference.check(clone)
+    assert lines[0].startswith("figure tiny, share of wet: 0.55, but the reference is 0.5")
+    assert len(lines) == 2
+    write(0.5, rise=1.01)
+    assert "x = 0.975, y = 0.975: 0.98475, but the reference is 0.975" in reference.check(clone)[-1]
+
+
 def test_updating_shows_the_differences(made, capsys):
     (made / "book/figures/tiny.csv").write_text(CSV.replace("SGD", "sgd"))
     assert reference.main(["--update", "--root", str(made)]) == 0

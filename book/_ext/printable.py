@@ -3,7 +3,7 @@
     python book/_ext/printable.py _build/html twolayer.pdf
 
 Chromium prints every page in the order of `_toc.yml`, formulas set and everything unfolded;
-the parts are put together with an outline.  It needs Chromium, or Playwright's own.
+the parts are put together with an outline.  It needs Chromium, Chrome or Playwright's own.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from tqdm.auto import tqdm
 
 CITATION = Path(__file__).resolve().parents[2] / "CITATION.cff"
 BOOK = "One ODE for all regimes"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MARGIN = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 #: Only the article is left; everything is unfolded, and what is wide is made to fit.
 STYLE = """
@@ -115,6 +117,20 @@ def sheets(titles: Sequence[str]) -> str:
     return SHEETS + "".join(feet)
 
 
+def find_chromium(playwright: Playwright) -> str | None:
+    """Where the system's Chromium is, or Playwright's own; None if there is none that runs.
+
+    A file is not enough: it may lack libraries, or only say that one wants a snap.
+    """
+    for place in (*map(shutil.which, BROWSERS), playwright.chromium.executable_path):
+        try:
+            if place and not subprocess.run([place, "--version"], capture_output=True).returncode:
+                return place
+        except OSError:
+            continue
+    return None
+
+
 def make(site: Path, toc: Path, target: Path) -> int:
     """Write the PDF; returns its number of pages.
 
@@ -129,9 +145,9 @@ def make(site: Path, toc: Path, target: Path) -> int:
     """
     order = list(pages(yaml.safe_load(toc.read_text("utf-8"))))
     writer, above, titles = PdfWriter(), {}, []
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        place = find_chromium(playwright)
+        browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
         page = browser.new_page(bypass_csp=True, viewport={"width": 760, "height": 1080})
         writer.append(PdfReader(io.BytesIO(cover(page, CITATION))))
         titles += [BOOK] * len(writer.pages)

@@ -162,7 +162,12 @@ class Overlaps:
         """
         values, vectors = np.linalg.eigh(self.Omega)
         kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
-        return vectors[:, kept] * np.sqrt(values[kept])
+        rows = vectors[:, kept] * np.sqrt(values[kept])
+        # Vectors of equal eigenvalues are any, and rounding would choose them, another way on
+        # another processor: turned to numbers that are the same everywhere, there is one choice.
+        fixed = np.random.default_rng(0).standard_normal(rows.shape)
+        turn, triangle = np.linalg.qr(rows.T @ fixed)
+        return rows @ (turn * np.sign(np.diagonal(triangle)))
 
     def embed(self, d: int, seed: int = 0) -> Weights:
         """Weights in dimension d with exactly these overlaps, turned at random.

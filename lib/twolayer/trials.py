@@ -34,8 +34,8 @@ from twolayer.task import Task
 from twolayer.trajectory import Divergence, Trajectory
 from twolayer.weights import Weights
 
-#: Steps of each run that is killed, a second or so.
-_STEPS = 150_000
+#: Steps of each run that is killed, half a second or so.
+_STEPS = 20_000
 
 
 @dataclass(frozen=True)
