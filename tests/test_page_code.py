@@ -27,8 +27,9 @@ class Blocks(HTMLParser):
         self.feed(page.read_text("utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        if tag == "div" and (match := re.search(r"highlight-(\w+)", dict(attrs).get("class") or "")):
-            self._language = match[1]
+        language = re.search(r"highlight-(\w+)", dict(attrs).get("class") or "")
+        if tag == "div" and language:
+            self._language = language[1]
         if tag == "pre" and self._language:
             self.found.append((self._language, ""))
             self._inside = True
