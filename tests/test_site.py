@@ -3,6 +3,7 @@
 import doctest
 import gzip
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -40,6 +41,18 @@ RUN_AXE = """async (dark) => {
         .filter(found => ["serious", "critical"].includes(found.impact))
         .flatMap(found => found.nodes.map(node => `${found.id}: ${node.target} ${node.html}`));
 }"""
+#: On a screen and on a phone.
+WIDTHS = (1280, 360)
+#: Formulas wider than their column, and the page if it scrolls sideways.
+TOO_WIDE = """() => {
+    const column = (formula) => formula.getAttribute("display") ? formula
+        : formula.parentElement.closest("p, li, dd, td, th, figcaption, section");
+    const wide = [...document.querySelectorAll("article mjx-container")].filter((formula) =>
+        formula.querySelector("mjx-math").getBoundingClientRect().width
+            > column(formula).clientWidth + 1);
+    return [...wide.map((formula) => formula.textContent.slice(0, 60)),
+        ...(document.documentElement.scrollWidth > innerWidth ? ["the page"] : [])];
+}"""
 #: A first visit, compressed as files are served.
 MEGABYTES = 1.5
 #: What belongs to widgets: the explorer, the widget manager and what it loads.
@@ -70,6 +83,7 @@ class Visit:
     policy: str
     complaints: list[str]
     outside: list[str]
+    wide: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +92,7 @@ def visits(browser, axe, built_book):
     out = {}
     with served(built_book) as site:
         for name in pages_of(built_book):
-            page = browser.new_context().new_page()
+            page = browser.new_context(viewport={"width": WIDTHS[0], "height": 800}).new_page()
             watch, loaded = Watch(page, site), []
             page.on("response", lambda answer, loaded=loaded: loaded.append(answer.url))
             page.goto(site + name, wait_until="load")
@@ -91,9 +105,45 @@ def visits(browser, axe, built_book):
                 found += page.evaluate(RUN_AXE, True)
             page.wait_for_load_state("networkidle")
             paths = {urlsplit(url).path.lstrip("/") for url in loaded}
-            out[name] = Visit(found, paths, policy, watch.complaints, watch.outside)
+            wide = _wide(page)
+            out[name] = Visit(found, paths, policy, watch.complaints, watch.outside, wide)
             page.context.close()
     return out
+
+
+def _wide(page):
+    """What is too wide, at each of the widths."""
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        found += [f"{width}: {what}" for what in page.evaluate(TOO_WIDE)]
+    return found
+
+
+def test_no_formula_is_wider_than_its_column_and_no_page_scrolls_sideways(
+    visits, browser, built_book
+):
+    found = {name: visit.wide for name, visit in visits.items() if visit.wide}
+    assert not found
+    with served(built_book) as site:
+        page = browser.new_page()
+        for name in ("genindex.html", "search.html"):
+            page.goto(site + name, wait_until="load")
+            assert not _wide(page), name
+        page.close()
+
+
+def test_pictures_are_as_they_were_drawn(built_book):
+    """To the byte, so that no colour of a figure is another on its page."""
+    drawn = {file.read_text("utf-8").strip() for file in ROOT.glob("book/figures/*.svg")}
+    drawn |= {file.read_text("utf-8").strip() for file in ROOT.glob("benchmarks/*.svg")}
+    for file in ROOT.glob("book/figures/*.ipynb"):
+        for cell in json.loads(file.read_text("utf-8"))["cells"]:
+            for output in cell.get("outputs", ()):
+                drawn.add("".join(output.get("data", {}).get("image/svg+xml", "")).strip())
+    shown = list(built_book.glob("_images/*.svg"))
+    assert len(shown) > 50
+    assert not [file.name for file in shown if file.read_text("utf-8").strip() not in drawn]
 
 
 def test_every_page_is_quiet_and_asks_nobody_else(visits):
