@@ -263,7 +263,7 @@ def test_what_scrolls_is_within_reach_of_the_keyboard(browser, built_book):
             && !["visible", "hidden"].includes(getComputedStyle(box).overflowX)).length"""
     with served(built_book) as site:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(f"{site}high_dimensional.html", wait_until="load")
+        page.goto(f"{site}setting.html", wait_until="load")
         page.evaluate(UNFOLD)
         assert page.evaluate(unreached) == 0
         page.set_viewport_size({"width": 390, "height": 800})

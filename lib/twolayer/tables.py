@@ -197,4 +197,4 @@ def comparison_table(source: Path) -> str:
 
 def _largest(differences: Iterable[float]) -> str:
     largest = max(differences, key=abs)
-    return f"{100 * largest:+.2g} %" if abs(largest) < 10 else f"× {1 + largest:.3g}"
+    return f"{100 * largest:+.3g} %" if abs(largest) < 10 else f"× {1 + largest:.3g}"
