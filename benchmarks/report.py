@@ -1,4 +1,4 @@
-"""The results as a table, as files, and as the text of a page.  Needs nothing but Python."""
+"""The results as a table, as files, and as the text of a page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from twolayer import tables
 
 HEADER = ("what", "measured", "yardstick", "ratio", "target", "")
 HISTORY = (
@@ -66,13 +68,12 @@ def table(report: Report) -> str:
 def page(report: Report) -> str:
     """The same as MyST Markdown."""
     out = [f"{machine(report)}.", ""]
-    heads = ("what", "measured", "yardstick", "ratio", "target", "verdict")
-    out += ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    rows = []
     for line in report["lines"]:
-        texts = [cell.replace("|", "\\|") for cell in cells(line)]
-        if line["note"]:
-            texts[0] += f" ({line['note']})"
-        out.append("| " + " | ".join(texts) + " |")
+        what, *others = cells(line)
+        rows.append([f"{what} ({line['note']})" if line["note"] else what, *others])
+    heads = ("what", "measured", "yardstick", "ratio", "target", "verdict")
+    out.append(tables.table(heads, rows))
     out += ["", "```{figure} ../benchmarks/latest.svg", f":alt: {ALT}", ":width: 100%", ""]
     out += ["The same run: cost, accuracy, and how far each line is from its target.", "```", ""]
     out += ["Where the time goes, the largest first:", ""]

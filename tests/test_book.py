@@ -156,6 +156,35 @@ def test_we_meet_the_printed_curves():
             assert entry["as_printed"] == pytest.approx(entry["printed"], rel=1e-2), (name, entry)
 
 
+def test_what_captions_and_text_say_of_the_curves_holds():
+    """Beside the numbers that they quote."""
+    found = published("results")
+
+    def first(figure, *keys):
+        return [float(found[figure][key].split()[0]) for key in keys]
+
+    for figure, sizes in {"3-left": (200, 1000), "3-right": (100,), "5b": (100, 200)}.items():
+        for p in sizes:  # late it is the equations that SGD is nearer to
+            ours, printed = (found[figure][f"nearer_{k}_{p}"] for k in ("equations", "printed"))
+            last = ours.rpartition(", ")[2].split(" to ")
+            assert printed == "never" or float(printed.rpartition(" ")[2]) <= float(last[0])
+    far_with, far = first("5c", "far_with_1000", "far_equations_1000")
+    assert far_with < far
+    spread, printed = first("3-left", "spread_most", "printed_spread")
+    assert spread < printed
+    assert found["density"]["kept"] == "100 %"
+    assert first("density", "turned")[0] > 80
+    low_d = first("finite-d-plateau", "ratio_0", "ratio_3", "ratio_4")
+    assert low_d == sorted(low_d)
+    over_law = first("second-layer", *(f"fixed_over_law_{p}" for p in (2, 3, 4, 6)))
+    fixed = [r * (p - 2 + 2 / 3**0.5) for p, r in zip((2, 3, 4, 6), over_law, strict=True)]
+    trained = first("second-layer", *(f"gain_{p}" for p in (2, 3, 4, 6)))
+    assert (fixed, trained) == (sorted(fixed), sorted(trained))
+    batches = first("steps", "plateau_1", "plateau_4", "plateau_16")
+    assert batches == sorted(batches)
+    assert max(first("rates", "p_0.3", "p_1", "p_5", "d_square", "d_erf")) < -0.5
+
+
 @pytest.mark.parametrize("name", IDS)
 def test_a_figure_page_states_what_it_ran_and_offers_its_data(built_book, name):
     page = Page(built_book / f"figures/{name}.html")

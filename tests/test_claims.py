@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 import twolayer as tl
 from twolayer import claims, paper, tables
@@ -101,3 +102,14 @@ def test_comparison_takes_exact_times_and_known_curves_only():
     for c in found:
         assert c.as_printed == pytest.approx(c.printed, rel=2e-3)
         assert c.ours != pytest.approx(c.printed, rel=0.1)
+
+
+def test_a_table_keeps_its_cells():
+    """Whatever stands in them: Markdown ends a cell at every bare ``|``."""
+    rows = [["max|Ω|", "`a|b`", r"$\|x\|$"], ["two\nlines", "", "1"]]
+    made = tables.table("abc", rows)
+    tokens = MarkdownIt("commonmark").enable("table").parse(made)
+    texts = [t.content for t in tokens if t.type == "inline"]
+    assert texts == ["a", "b", "c", *rows[0], "two lines", "", "1"]
+    with pytest.raises(ValueError, match=r"rows: got .* 3 cells"):
+        tables.table("abc", [["1", "2"]])

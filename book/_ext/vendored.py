@@ -167,7 +167,9 @@ def use(app: Sphinx, config: Any) -> None:
     cache = Path(app.srcdir).parent / ".cache"
     config.html_static_path = [*config.html_static_path, str(fetch(cache))]
     config.mathjax_path = "vendored/mathjax/startup.js"
-    config.mathjax3_config = {"loader": {"load": list(MATHJAX_PARTS)}}
+    # The size of formulas is book.css's, not that of whatever font a machine has.
+    chtml = {"matchFontHeight": False}
+    config.mathjax3_config = {"loader": {"load": list(MATHJAX_PARTS)}, "chtml": chtml}
     config.nb_ipywidgets_js = {f"vendored/{name}": {} for name in WIDGET_SCRIPTS}
 
 

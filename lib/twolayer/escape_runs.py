@@ -72,8 +72,8 @@ def exit_times(
     -------
     array, shape (runs,)
         In units of d/γ steps; infinite for a run that did not get there by `t_max`, or whose
-        norm grew beyond all bounds.  About 25 ns a step and run on one core, so that a run
-        takes about d log(d)/γ times as long.
+        norm grew beyond all bounds.  A step costs the same whatever d is, and a run takes of the
+        order of d log(d)/γ of them.
 
     Raises
     ------

@@ -79,8 +79,7 @@ def exit_time(
     Returns
     -------
     float
-        In units of p d/γ steps; infinite if the threshold is not reached by `t_max`.  Some
-        milliseconds for small p.
+        In units of p d/γ steps; infinite if the threshold is not reached by `t_max`.
 
     Raises
     ------

@@ -110,7 +110,7 @@ def solve_mean_field(
     -----
     A right-hand side costs O(p k²) for square.  For erf it is a sum over pairs, O(p² nodes), or
     for many particles a series on a grid, O(p nodes^k) for each of its terms, about twenty at
-    d − k = 3 and one at d = ∞: linear in p.  A million particles take seconds.
+    d − k = 3 and one at d = ∞: linear in p.
 
     References
     ----------

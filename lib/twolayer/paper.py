@@ -1,6 +1,6 @@
 r"""Numbers of the paper itself: what its printed curves say, as data to compare with.
 
-Builds on `mean_field_trajectory` and `tables`.
+Builds on `mean_field_trajectory`, `tables` and `trajectory`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from twolayer.errors import choice
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.tables import table
+from twolayer.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,64 @@ def largest_differences(comparisons: Iterable[Comparison]) -> dict[str, str]:
         "printed_count": f"{len(found)}",
         "printed_worst": f"{100 * same:.2f} %",
         "equations_worst": f"{100 * ours:.0f} %" if ours < 10 else f"a factor {1 + ours:.3g}",
+    }
+
+
+def nearer_to_sgd(
+    runs: Trajectory, theory: Curve, as_printed: np.ndarray, tolerance: float = 0.01
+) -> dict[str, str]:
+    """Which of two curves SGD is nearer to, decade by decade of time, as `results`.
+
+    A distance is the root mean square, over the times of a decade, of the logarithm of the mean
+    excess risk of the runs over a curve.
+
+    Parameters
+    ----------
+    runs : Trajectory
+        From `simulate`.
+    theory : Trajectory or MeanFieldTrajectory
+        One curve, at times that cover those of the runs; interpolated in both logarithms.
+    as_printed : array, shape (T,)
+        The excess risk of the other at the same times.
+    tolerance : float
+        Decades in which the distances differ by less are left out.
+
+    Returns
+    -------
+    dict
+        "nearer_equations" and "nearer_printed", the times at which either is nearer, and
+        "far_equations" and "far_printed", the largest factor between it and the runs.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=20)
+    >>> t = [0.1, 0.3, 1.0, 2.0]
+    >>> sgd = tl.simulate(task, start, learning_rate=0.01, t_eval=t, runs=3)
+    >>> ode = tl.solve(task, start.overlaps(), learning_rate=0.01, t_eval=t)
+    >>> found = nearer_to_sgd(sgd, ode, ode.excess_risk * [1, 1, 2, 2])
+    >>> found["nearer_equations"], found["nearer_printed"]
+    ('1 to 2', 'never')
+    """
+    late, covered = runs.t > 0, theory.t > 0
+    t, sampled = np.log(runs.t[late]), np.log(runs.excess_risk[:, late].mean(axis=0))
+    grid = np.log(theory.t[covered])
+    curves = {"equations": theory.excess_risk[covered], "printed": np.asarray(as_printed)[covered]}
+    off = {name: sampled - np.interp(t, grid, np.log(risk)) for name, risk in curves.items()}
+    decades = np.floor(t / np.log(10) + 1e-6)
+    spans: dict[str, list[list[float]]] = {name: [] for name in curves}
+    for decade in np.unique(decades):
+        here = decades == decade
+        distances = {name: np.sqrt((each[here] ** 2).mean()) for name, each in off.items()}
+        best = min(distances, key=lambda name: distances[name])
+        if max(distances.values()) > distances[best] + tolerance:
+            first, last = 10.0**decade, min(10.0 ** (decade + 1), runs.t[-1])
+            if spans[best] and spans[best][-1][1] == first:
+                first = spans[best].pop()[0]
+            spans[best].append([first, last])
+    texts = {name: [f"{a:g} to {b:.3g}" for a, b in each] for name, each in spans.items()}
+    return {f"nearer_{name}": ", ".join(each) or "never" for name, each in texts.items()} | {
+        f"far_{name}": f"{np.exp(np.abs(each).max()):.3g}" for name, each in off.items()
     }
 
 

@@ -23,18 +23,43 @@ _ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown.
+    r"""A table in Markdown.
+
+    A ``|`` within a cell is escaped, in formulas and code as well: Markdown takes it for the end
+    of the cell wherever it stands.  A line break becomes a space.
+
+    Parameters
+    ----------
+    head : iterable of str
+    rows : iterable of iterables of str
+        As many cells in each as in the head.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InvalidInput
+        If a row has more or fewer cells than the head.
 
     Examples
     --------
-    >>> print(table("ab", [["1", "2"]]))
+    >>> print(table("ab", [["max|x|", "2"]]))
     | a | b |
     |---|---|
-    | 1 | 2 |
+    | max\|x\| | 2 |
     """
-    head = list(head)
-    lines = ["| " + " | ".join(line) + " |" for line in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
+    lines = [
+        [" ".join(cell.split()).replace("|", r"\|") for cell in line] for line in (head, *rows)
+    ]
+    for line in lines:
+        if len(line) != len(lines[0]):
+            raise InvalidInput(
+                "rows", shown(line), f"a row of {len(lines[0])} cells, like the head"
+            )
+    first, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([first, "|" + "---|" * len(lines[0]), *others])
 
 
 def link(figure: str, title: str = "") -> str:
@@ -172,4 +197,4 @@ def comparison_table(source: Path) -> str:
 
 def _largest(differences: Iterable[float]) -> str:
     largest = max(differences, key=abs)
-    return f"{100 * largest:+.2g} %" if abs(largest) < 10 else f"× {1 + largest:.3g}"
+    return f"{100 * largest:+.3g} %" if abs(largest) < 10 else f"× {1 + largest:.3g}"

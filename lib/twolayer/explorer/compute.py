@@ -73,7 +73,7 @@ def compute(
 
     Notes
     -----
-    Milliseconds to seconds: the flow costs O(p⁴) a step with "full", O(p³) otherwise.
+    The flow costs O(p⁴) a step with "full", O(p³) otherwise.
 
     Examples
     --------
