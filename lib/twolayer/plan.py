@@ -10,8 +10,6 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -26,10 +24,6 @@ from twolayer.weights import Weights
 #: What of Q is recorded.
 RECORDS = ("overlaps", "norms")
 
-#: Packages whose version may change the bits of a run, and our modules that do.
-_SHAPING = ("twolayer", "numpy", "numba")
-_SOURCES = ("blocks.py", "chain.py", "costs.py", "draws.py", "plan.py", "state.py")
-_SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "normals", "products"))
 #: A schedule is evaluated, and kept, for so many blocks at most.
 _MAX_BLOCKS = 10**7
 #: A step count beyond this is not exact in floating point.
@@ -67,7 +61,7 @@ class Plan:
     record : str
         One of `RECORDS`.
     fingerprint : dict
-        What a checkpoint must agree with.
+        What a checkpoint must agree with, beside the source.
     """
 
     task: Task
@@ -189,8 +183,7 @@ def make_plan(
         "batch": batch,
         "schedule": _digest(rates),
         "steps": _digest(samples),
-        "source": _source(),
-        **{f"{name} version": of for name, of in versions().items() if name in _SHAPING},
+        **{f"{name} version": of for name, of in versions().items() if name != "python"},
     }
     plan = Plan(
         task=task,
@@ -270,14 +263,6 @@ def _values(task: Task) -> np.ndarray:
     x = np.linspace(-5, 5, 101)
     student = task.activation
     return np.stack((student.sigma(x), student.derivative(x), task.target_activation.sigma(x)))
-
-
-@cache
-def _source() -> str:
-    digest = hashlib.sha256()
-    for name in _SOURCES:
-        digest.update(resources.files("twolayer").joinpath(name).read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _digest(array: np.ndarray) -> str:
