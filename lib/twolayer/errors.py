@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 #: Learning rates beyond this are taken for a mistake.
 _FASTEST, _FASTEST_LAYER = 1e15, 1e9
+#: Until later times rounding alone would move what does not move.
+_LATEST = 1e15
 
 
 class InvalidInput(ValueError):
@@ -226,4 +228,7 @@ def times(argument: str, value: ArrayLike) -> np.ndarray:
     out = array(argument, value, (None,))
     if out[0] < 0 or (np.diff(out) < 0).any():
         raise InvalidInput(argument, shown(value), "times >= 0 that do not decrease")
+    if out[-1] > _LATEST:
+        allowed = f"at most {_LATEST:.0e}: rounding alone would move the state until then"
+        raise InvalidInput(argument, f"times up to {out[-1]:.3g}", allowed)
     return out

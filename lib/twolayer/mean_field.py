@@ -172,6 +172,7 @@ def solve_mean_field(
         method=method,
         rtol=rtol,
         atol=atol,
+        foreign=task.own,
         label="mean field",
         progress=progress,
     )

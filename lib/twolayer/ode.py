@@ -171,6 +171,7 @@ def solve(
         atol=atol,
         jacobian=flow.jacobian,
         stop=lambda y: excess_risk(y) <= enough,
+        foreign=callable(learning_rate) or task.own,
         progress=progress,
     )
     Q, M, a = flow.unpack(path.y)

@@ -16,7 +16,6 @@ from twolayer.plan import Plan
 from twolayer.sources import digest_of
 from twolayer.state import Outcome, State, begin
 
-
 #: The module that makes a run: whatever it reaches may change the bits.
 _RUNS = "chain"
 

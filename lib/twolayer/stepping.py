@@ -2,7 +2,8 @@
 
 What `solve` and `solve_mean_field` share: results at exactly the times asked for, an
 early stop, a progress bar, Ctrl-C that keeps what was reached, and a failure that is
-reported instead of swallowed.  Knows nothing of overlaps; builds on `progress`.
+reported instead of swallowed.  Knows nothing of overlaps; builds on `errors`, `progress` and
+`threads`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.errors import InvalidInput
 from twolayer.progress import Progress
+from twolayer.threads import apart
 
 Array = np.ndarray
 
@@ -25,6 +28,14 @@ _IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000
+
+#: Before this time nothing has moved in floating point, and no integrator can choose a step.
+SHORTEST = 1e-100
+#: With so many unknowns the linear algebra of a step of an implicit method takes a while.
+_MANY = 1000
+#: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
+#: Implicit steps grow with the time that has passed, where little happens.
+_LOOK, _TOO_MANY, _TOO_MANY_IMPLICIT = 500, 1e8, 1e10
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -76,6 +87,7 @@ def integrate(
     atol: float,
     jacobian: Callable[[float, Array], Array] | None = None,
     stop: Callable[[Array], bool] = lambda y: False,
+    foreign: bool = False,
     label: str = "solve",
     progress: bool = True,
 ) -> Path:
@@ -94,6 +106,8 @@ def integrate(
         For implicit methods; see `differences`.
     stop : callable
         Asked with the state at every time of `t_eval`; True ends the integration there.
+    foreign : bool
+        Whether `derivative` calls functions of the user's, which may integrate in their turn.
     label : str
         Of the progress bar.
     progress : bool
@@ -106,6 +120,8 @@ def integrate(
     ------
     KeyboardInterrupt
         If interrupted before the first time was reached.
+    InvalidInput
+        If the last time turns out to be so far away that nobody would see the end.
 
     Examples
     --------
@@ -120,6 +136,9 @@ def integrate(
     states: list[Array] = []
     solver: Any = None
     steps, stopped, interrupted, failure = 0, False, False, None
+    implicit, looked, pace = method in _IMPLICIT, (0.0, 0), 0.0
+    beside = (method == "LSODA" and foreign) or (implicit and y0.size >= _MANY)
+    ask: Callable[..., Any] = _call
 
     def take(reached: float, interpolant: Callable[[], Callable[[float], Array]]) -> None:
         nonlocal stopped
@@ -133,6 +152,22 @@ def integrate(
     def done() -> bool:
         return stopped or len(states) == t_eval.size
 
+    def asking(function: Callable[..., Array]) -> Callable[..., Array]:
+        return lambda *arguments: ask(function, *arguments)
+
+    def step_beside() -> str | None:
+        nonlocal ask
+
+        def work(there: Callable[..., Any]) -> str | None:
+            nonlocal ask
+            ask = there
+            return solver.step()
+
+        try:
+            return apart(work)
+        finally:
+            ask = _call
+
     try:
         with (
             np.errstate(all="ignore"),
@@ -140,14 +175,14 @@ def integrate(
             Progress(t_eval[-1], label, progress) as bar,
         ):
             warnings.simplefilter("ignore")  # the integrator's own; failures are reported
-            take(0.0, lambda: lambda _: y0)
+            take(SHORTEST, lambda: lambda _: y0)
             if not done():
-                extra = {"jac": jacobian} if method in _IMPLICIT and jacobian else {}
+                extra = {"jac": asking(jacobian)} if implicit and jacobian else {}
                 solver = getattr(integrators, method)(
-                    derivative, 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
+                    asking(derivative), 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
                 )
             while not done():
-                message = solver.step()
+                message = step_beside() if beside else solver.step()
                 if solver.status == "failed":
                     failure = f"the integrator stopped ({message})"
                 elif not np.abs(solver.y).max() < _BLOW_UP:
@@ -155,6 +190,18 @@ def integrate(
                 if failure:
                     break
                 steps += 1
+                if steps % _LOOK == 0:
+                    before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
+                    looked, needed = (
+                        (solver.t, solver.nfev),
+                        (t_eval[-1] - solver.t) / max(pace, 1e-300),
+                    )
+                    most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
+                    # As long as the steps grow, they may yet become long enough.
+                    if needed > most and pace < 1.5 * before:
+                        allowed = f"earlier, or with another method: {', '.join(_IMPLICIT)} take "
+                        got = f"times up to {t_eval[-1]:.3g}, for {method} {needed:.0e} derivatives"
+                        raise InvalidInput("t_eval", got, allowed + "long steps where they can")
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)
     except KeyboardInterrupt:
@@ -173,6 +220,10 @@ def integrate(
         stopped=stopped,
         statistics=counts | {"seconds": round(time.perf_counter() - started, 3)},
     )
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def differences(

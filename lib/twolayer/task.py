@@ -90,6 +90,11 @@ class Task:
         """Whether its expectations have closed forms."""
         return self.forms is self.activation
 
+    @property
+    def own(self) -> bool:
+        """Whether an activation is a function of the user's."""
+        return self.activation.code < 0 or self.target_activation.code < 0
+
     def __repr__(self) -> str:
         target = f", {self.target_activation.name!r}"
         same = self.target_activation is self.activation
