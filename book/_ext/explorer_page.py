@@ -22,11 +22,11 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-from tqdm.auto import tqdm
 
 import twolayer
 from twolayer.explorer import grid
 from twolayer.explorer.widget import info
+from twolayer.progress import bar as progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,8 @@ def fill(place: Path) -> None:
     """Make everything, in the folder ``explorer`` of a place."""
     folder = place / "explorer"
     folder.mkdir()
-    with tqdm(total=1.0, desc="explorer", bar_format="{desc}: {percentage:3.0f}%|{bar}|") as bar:
+    look = {"desc": "explorer", "bar_format": "{desc}: {percentage:3.0f}%|{bar}|"}
+    with progress_bar(total=1.0, **look) as bar:
         triangle = grid.triangle_grid(
             jobs=os.cpu_count() or 1, done=lambda share: bar.update(share - bar.n)
         )

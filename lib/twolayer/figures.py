@@ -11,7 +11,8 @@ hand::
 
 Builds are safe from each other and from being killed: one at a time writes, a figure
 appears whole, and what a killed build left is swept away by the next, which makes only
-what is missing.  Builds on `catalogue`, `freshness`, `execution`, `storage` and `lock`.
+what is missing.  Builds on `catalogue`, `freshness`, `execution`, `progress`, `storage`
+and `lock`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from twolayer.errors import executor as check_executor
 from twolayer.execution import ExecutionError, execute
 from twolayer.freshness import condition, is_fresh, seal, stamp
 from twolayer.lock import locked
+from twolayer.progress import bar as progress_bar
 from twolayer.storage import as_path, writable_folder
 
 __all__ = ["FigureError", "make"]
@@ -139,14 +141,12 @@ def make(
 def _run(
     root: Path, chosen: Sequence[Figure], profile: str, jobs: int, executor: Executor | None
 ) -> None:
-    from tqdm.auto import tqdm
-
     if not chosen:
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with (
         _processes(jobs) if executor is None else nullcontext(executor) as pool,
-        tqdm(total=len(chosen), desc=f"figures ({profile})", unit="figure") as bar,
+        progress_bar(total=len(chosen), desc=f"figures ({profile})", unit="figure") as bar,
     ):
         futures = [pool.submit(_make_one, root, figure, profile, threads) for figure in chosen]
         try:

@@ -7,13 +7,14 @@ solution their covariance is δt Σ(t) to leading order, with
 
 J the Jacobian of the drift and D the covariance of one step's increment over δt: the
 linear-noise approximation.  Unknowns are as in `unknowns`: the upper triangle of Q, row by
-row, and then M.  Builds on `ode`, `unknowns` and `diffusion`.
+row, and then M.  Builds on `ode`, `unknowns`, `diffusion` and `threads`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +27,10 @@ from twolayer.matrices import assemble
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, no_second_layer
 from twolayer.quadrature import normal_points
+from twolayer.results import read_only
+from twolayer.stepping import SHORTEST
 from twolayer.task import Task, excess_risk_of
+from twolayer.threads import apart
 from twolayer.trajectory import Divergence, Trajectory
 from twolayer.unknowns import Flow, Unknowns
 
@@ -34,6 +38,8 @@ Array = np.ndarray
 
 #: Shortest step, in units of the whole time.
 _SMALLEST = 1e-13
+#: With so many unknowns a step takes so long that Ctrl-C would wait for it.
+_LARGE = 200
 #: Step of the differences that give the gradient of the risk.
 _DIFFERENCE = 1e-5
 
@@ -71,6 +77,9 @@ class Fluctuations:
     Q_std: Array
     M_std: Array
     sampling_error: float
+
+    def __post_init__(self) -> None:
+        read_only(self)
 
     @property
     def t(self) -> Array:
@@ -175,6 +184,8 @@ def fluctuations(
     points = power_of_two("points", points, *POINT_RANGE)
     seed = check_seed(seed)
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
+    if ode.t.size < t_eval.size:  # `solve` returns what it has
+        raise KeyboardInterrupt
     state, flow = Unknowns(overlaps), Flow(task, overlaps, "full", lambda _: learning_rate)
     z = normal_points(overlaps.p + overlaps.k, points, seed)
     path = _dense(flow, float(t_eval[-1]))
@@ -209,7 +220,8 @@ def _integrate(
     for end in map(float, t_eval):
         while t < end:
             step = min(h, end - t)
-            fine, miss = _two_steps(terms, sigma, t, step, rtol)
+            two_steps = partial(_two_steps, terms, sigma, t, step, rtol)
+            fine, miss = apart(lambda _, go=two_steps: go()) if N > _LARGE else two_steps()
             factor = min(4.0, max(0.2, 0.9 * max(miss, 1e-9) ** (-1 / 3)))
             if miss > 1:
                 h = step * factor
@@ -257,7 +269,7 @@ def _dense(flow: Flow, end: float) -> Callable[[float], Array]:
     """The ODE's solution as a function of time."""
     from scipy.integrate import solve_ivp
 
-    if end == 0:
+    if end <= SHORTEST:
         return lambda _: flow.start
     path = solve_ivp(
         flow.derivative,

@@ -33,7 +33,7 @@ from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance
-from twolayer.task import Task
+from twolayer.task import Task, without_rounding
 from twolayer.trajectory import Divergence
 
 
@@ -178,13 +178,18 @@ def solve_mean_field(
     )
     states = [unpack(y) for y in path.y]
     n = len(states)
+    of_targets = field.excess_risk(alpha, q, np.zeros(p))
+
+    def excess_risk(alpha: np.ndarray, q: np.ndarray, a: np.ndarray) -> float:
+        return without_rounding(field.excess_risk(alpha, q, weight * a), of_targets)
+
     trajectory = MeanFieldTrajectory(
         t=path.t,
         M=np.array([alpha @ L.T for alpha, _, _ in states]).reshape(n, p, k),
         q=np.array([q for _, q, _ in states]).reshape(n, p),
         weight=weight,
         P=L @ L.T,
-        excess_risk=np.array([field.excess_risk(x, q, weight * a) for x, q, a in states]),
+        excess_risk=np.array([excess_risk(*state) for state in states]),
         task=task,
         a=np.array([a for _, _, a in states]).reshape(n, p),
         a_star=a_star,

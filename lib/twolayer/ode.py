@@ -8,6 +8,7 @@ late phase is stiff, so the default method is LSODA.  Builds on `flow`, `steppin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -175,6 +176,10 @@ def solve(
         progress=progress,
     )
     Q, M, a = flow.unpack(path.y)
+    try:
+        accuracy = {} if path.interrupted else _accuracy(task, overlaps, Q, M, terms)
+    except KeyboardInterrupt:  # the solution is there, and not to be lost
+        accuracy, path = {}, replace(path, interrupted=True)
     trajectory = Trajectory(
         t=path.t,
         Q=Q,
@@ -199,7 +204,7 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **_accuracy(task, overlaps, Q, M, terms),
+            **accuracy,
         ),
     )
     if path.failure:

@@ -53,7 +53,7 @@ class Plan:
     rates : array
         Of a schedule, γ/(p d b) in each block; otherwise empty.
     samples : array of int64, shape (T,)
-        The samples, b a step, after which to record.
+        The samples, b a step, after which to record; increasing.
     block : int
         Samples per block, a multiple of b.
     projected : bool
@@ -165,7 +165,7 @@ def make_plan(
         allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
         raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
     rates = _rates(gamma, t_eval[-1], block, p * d * batch) if scheduled else np.empty(0)
-    samples = batch * _steps(t_eval, rate, rates, block, batch)
+    samples = np.unique(batch * _steps(t_eval, rate, rates, block, batch))
     fingerprint = {
         "task": repr(task),
         "activations": _digest(_values(task)),
@@ -182,7 +182,8 @@ def make_plan(
         "second layer rate": second_layer_rate,
         "batch": batch,
         "schedule": _digest(rates),
-        "steps": _digest(samples),
+        "steps": f"{samples.size} from {samples[0] // batch} to {samples[-1] // batch}, "
+        f"{_digest(samples)}",
         **{f"{name} version": of for name, of in versions().items() if name != "python"},
     }
     plan = Plan(

@@ -31,6 +31,8 @@ _IN_FLIGHT = 30_000
 
 #: Before this time nothing has moved in floating point, and no integrator can choose a step.
 SHORTEST = 1e-100
+#: Until later times rounding alone would move what does not move.
+LATEST = 1e15
 #: With so many unknowns the linear algebra of a step of an implicit method takes a while.
 _MANY = 1000
 #: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
@@ -121,7 +123,7 @@ def integrate(
     KeyboardInterrupt
         If interrupted before the first time was reached.
     InvalidInput
-        If the last time turns out to be so far away that nobody would see the end.
+        If the last time is, or turns out to be, so far away that nobody would see the end.
 
     Examples
     --------
@@ -132,6 +134,9 @@ def integrate(
     """
     from scipy import integrate as integrators  # a third of the package's start-up
 
+    if t_eval[-1] > LATEST:
+        allowed = f"at most {LATEST:.0e}: rounding alone would move the state until then"
+        raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
     started = time.perf_counter()
     states: list[Array] = []
     solver: Any = None
@@ -192,16 +197,16 @@ def integrate(
                 steps += 1
                 if steps % _LOOK == 0:
                     before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
-                    looked, needed = (
-                        (solver.t, solver.nfev),
-                        (t_eval[-1] - solver.t) / max(pace, 1e-300),
-                    )
+                    looked, left = (solver.t, solver.nfev), t_eval[-1] - solver.t
                     most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
-                    # As long as the steps grow, they may yet become long enough.
-                    if needed > most and pace < 1.5 * before:
-                        allowed = f"earlier, or with another method: {', '.join(_IMPLICIT)} take "
-                        got = f"times up to {t_eval[-1]:.3g}, for {method} {needed:.0e} derivatives"
-                        raise InvalidInput("t_eval", got, allowed + "long steps where they can")
+                    # Steps that grow may become long enough; those that shrink end in a blow-up.
+                    if left > most * pace and before < 2 * pace < 3 * before:
+                        far = f"times up to {t_eval[-1]:.3g}"
+                        raise InvalidInput(
+                            "t_eval",
+                            f"{far}, {left / pace:.0e} derivatives away by {method}",
+                            f"earlier, or with a method of long steps: {', '.join(_IMPLICIT)}",
+                        )
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)
     except KeyboardInterrupt:

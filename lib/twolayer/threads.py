@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from importlib.util import find_spec
 from queue import SimpleQueue
@@ -26,6 +26,21 @@ _ALONE = sys.platform == "emscripten"
 COMPILED = find_spec("numba") is not None
 #: Elementary functions below which starting threads does not pay.
 _LITTLE = 2_000_000
+
+
+def is_local(executor: Executor | None) -> bool:
+    """Whether it is a pool of threads or processes of this machine."""
+    if isinstance(executor, ThreadPoolExecutor) or executor is None:
+        return executor is not None
+    from concurrent.futures import ProcessPoolExecutor  # a browser's Python has none
+
+    return isinstance(executor, ProcessPoolExecutor)
+
+
+def while_there(folder: str | None) -> None:
+    """End this work, as Ctrl-C does, if the folder is gone: threads and processes can see it."""
+    if folder is not None and not os.path.exists(folder):
+        raise KeyboardInterrupt
 
 
 def spread(
