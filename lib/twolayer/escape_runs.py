@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from twolayer.cluster import check_workers
 from twolayer.errors import (
     InvalidInput,
     fits_in_memory,
@@ -98,6 +99,7 @@ def exit_times(
     spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
     t_max = positive("t_max", t_max)
     check_executor(executor)
+    check_workers(executor, "escape_runs")
     fits_in_memory("runs", runs, 10 * runs)
     limit = t_max * d / learning_rate
     if not limit < _MAX_STEPS:

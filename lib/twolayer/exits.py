@@ -31,6 +31,7 @@ from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.escape import leaving, spherical_exit_time, start_variance
 from twolayer.flow import TERMS, right_hand_side
 from twolayer.overlaps import Overlaps, no_second_layer
+from twolayer.stepping import LATEST
 from twolayer.task import Task
 from twolayer.threads import apart
 from twolayer.trajectory import Divergence
@@ -271,7 +272,7 @@ def _first_crossing(
     y = np.concatenate((overlaps.Q.ravel(), overlaps.M.ravel()))
     if missing(0.0, y) <= 0:
         return 0.0
-    events, span = (missing, blown_up), (0, max(t_max, _SHORTEST))
+    events, span = (missing, blown_up), (0, min(max(t_max, _SHORTEST), LATEST))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the integrator's own; failures are reported
         path = solve_ivp(derivative, span, y, "LSODA", events=events, rtol=1e-9, atol=1e-14)

@@ -33,7 +33,7 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 from twolayer.catalogue import PROFILES, Figure, load, output_folder, project_root
-from twolayer.cluster import cluster
+from twolayer.cluster import check_workers, cluster
 from twolayer.errors import InvalidInput, choice, integer, shown
 from twolayer.errors import executor as check_executor
 from twolayer.execution import ExecutionError, execute
@@ -111,6 +111,7 @@ def make(
     choice("profile", profile, PROFILES)
     jobs = integer("jobs", jobs, 1)
     check_executor(executor)
+    check_workers(executor, "figures")
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidInput("ids", shown(ids), "a sequence of figure ids")
     for name in ids:

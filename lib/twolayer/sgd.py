@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
 from twolayer.chain import run
+from twolayer.cluster import check_workers
 from twolayer.costs import METHODS
 from twolayer.errors import (
     InvalidInput,
@@ -168,6 +169,7 @@ def simulate(
     choice("on_divergence", on_divergence, ON_DIVERGENCE)
     check_executor(executor)
     _check_can_be_sent(task, executor)
+    check_workers(executor, "chain")
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     outcomes: dict[int, Outcome] = {}
