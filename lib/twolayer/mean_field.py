@@ -164,6 +164,14 @@ def solve_mean_field(
         return np.concatenate(parts)
 
     alpha = np.linalg.solve(L, particles.m.T).T
+    of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
+    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+
+    def look(y: np.ndarray) -> bool:
+        alpha, q, a = unpack(y)
+        risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+        return False
+
     start = [alpha.ravel(), q, particles.a]
     path = integrate(
         derivative,
@@ -172,24 +180,20 @@ def solve_mean_field(
         method=method,
         rtol=rtol,
         atol=atol,
+        stop=look,
         foreign=task.own,
         label="mean field",
         progress=progress,
     )
     states = [unpack(y) for y in path.y]
     n = len(states)
-    of_targets = field.excess_risk(alpha, q, np.zeros(p))
-
-    def excess_risk(alpha: np.ndarray, q: np.ndarray, a: np.ndarray) -> float:
-        return without_rounding(field.excess_risk(alpha, q, weight * a), of_targets)
-
     trajectory = MeanFieldTrajectory(
         t=path.t,
         M=np.array([alpha @ L.T for alpha, _, _ in states]).reshape(n, p, k),
         q=np.array([q for _, q, _ in states]).reshape(n, p),
         weight=weight,
         P=L @ L.T,
-        excess_risk=np.array([excess_risk(*state) for state in states]),
+        excess_risk=np.array(risks[:n]),
         task=task,
         a=np.array([a for _, _, a in states]).reshape(n, p),
         a_star=a_star,

@@ -157,12 +157,15 @@ def solve(
 
     flow = Flow(task, overlaps, terms, gamma, eta, batch, d)
 
-    def excess_risk(y: np.ndarray) -> float:
+    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
+    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+
+    def look(y: np.ndarray) -> bool:
         Q, M, a = flow.unpack(y)
         c = coefficients(a, overlaps.a_star)
-        return excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c)
+        risks.append(excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c))
+        return risks[-1] <= enough
 
-    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     path = integrate(
         flow.derivative,
         flow.start,
@@ -171,7 +174,7 @@ def solve(
         rtol=rtol,
         atol=atol,
         jacobian=flow.jacobian,
-        stop=lambda y: excess_risk(y) <= enough,
+        stop=look,
         foreign=callable(learning_rate) or task.own,
         progress=progress,
     )
@@ -185,7 +188,7 @@ def solve(
         Q=Q,
         M=M,
         P=overlaps.P,
-        excess_risk=np.array([excess_risk(y) for y in path.y]),
+        excess_risk=np.array(risks[: path.t.size]),
         task=task,
         a=a,
         a_star=overlaps.a_star,

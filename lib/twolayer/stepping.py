@@ -107,7 +107,8 @@ def integrate(
     jacobian : callable, optional
         For implicit methods; see `differences`.
     stop : callable
-        Asked with the state at every time of `t_eval`; True ends the integration there.
+        Asked with the state at every time of `t_eval`, in order, before it counts as reached; True
+        ends the integration there.
     foreign : bool
         Whether `derivative` calls functions of the user's, which may integrate in their turn.
     label : str
@@ -151,8 +152,9 @@ def integrate(
             return
         at = interpolant()
         while len(states) < t_eval.size and t_eval[len(states)] <= reached and not stopped:
-            states.append(np.array(at(t_eval[len(states)])))
-            stopped = bool(stop(states[-1]))
+            state = np.array(at(t_eval[len(states)]))
+            stopped = bool(stop(state))
+            states.append(state)
 
     def done() -> bool:
         return stopped or len(states) == t_eval.size
