@@ -157,9 +157,8 @@ def test_results_are_at_exactly_t_eval():
     ov = tl.Weights.in_target_span(p=3, k=2, d=2).overlaps()
     t = [0.0, 0.0, 0.123456789, 0.5, 0.5]
     sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=t)
-    np.testing.assert_array_equal(sol.t, t)
+    np.testing.assert_array_equal(sol.t, [0.0, 0.123456789, 0.5])  # each once
     np.testing.assert_array_equal(sol.Q[0], ov.Q)
-    np.testing.assert_array_equal(sol.Q[3], sol.Q[4])
     only_start = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0])
     np.testing.assert_array_equal(only_start.M[0], ov.M)
 

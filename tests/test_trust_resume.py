@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import twolayer as tl
-from twolayer import chain, checkpoint, plan, storage, trials
+from twolayer import chain, checkpoint, plan, resume, sources, storage, trials
 from twolayer.state import begin
 
 TASK, START = tl.Task("erf", noise=0.01), tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
@@ -87,7 +87,7 @@ def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     }
     arrays = fields["arrays"] | changed.get("arrays", {})
     content = checkpoint.Checkpoint(**fields | changed | {"arrays": arrays})
-    checkpoint.save(folder / "run-00001.nc", this.fingerprint, content)
+    checkpoint.save(folder / "run-00001.nc", resume.fingerprint(this), content)
     with pytest.warns(RuntimeWarning, match=r"set aside as run-00001\.nc\.damaged"):
         again = tl.simulate(TASK, START, checkpoint=folder, **COMMON)
     assert trials.same_bits(again, whole)
@@ -117,13 +117,25 @@ def test_other_parameters_are_refused_with_both_shown(kept, changed, kept_and_as
     assert not list(folder.glob("*.damaged"))
 
 
-@pytest.mark.parametrize("name", ["twolayer", "numpy", "numba"])
+@pytest.mark.parametrize("name", ["twolayer", "numpy", "scipy", "numba"])
 def test_another_version_is_refused_with_both_shown(kept, monkeypatch, name):
     folder, _ = kept
     have = storage.versions()[name]
     monkeypatch.setattr(plan, "versions", lambda: storage.versions() | {name: "99.1"})
     with pytest.raises(tl.InvalidInput, match=f"{name} version='{have}'.*version='99.1'"):
         tl.simulate(TASK, START, checkpoint=folder, **COMMON)
+
+
+def test_a_change_of_any_file_that_a_run_reaches_is_refused(kept, monkeypatch):
+    folder, _ = kept
+    reached = sources.reached_from("chain")
+    assert {"plan", "kernels.sgd", "kernels.compiler", "activations", "task"} < set(reached)
+    assert not {"plotting", "figures", "ode"} & set(reached)
+    monkeypatch.setattr(sources, "reached_from", lambda _: reached | {"kernels": reached["plan"]})
+    sources.digest_of.cache_clear()
+    with pytest.raises(tl.InvalidInput, match=r"source='\w+'.*source='\w+'"):
+        tl.simulate(TASK, START, checkpoint=folder, **COMMON)
+    sources.digest_of.cache_clear()
 
 
 def test_another_format_is_refused_with_both_shown(kept, monkeypatch):

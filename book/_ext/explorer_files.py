@@ -14,11 +14,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 import twolayer
 from twolayer import freshness
 from twolayer.explorer import grid
+from twolayer.progress import bar as progress_bar
 
 PACKAGE = Path(twolayer.__file__).parent
 ASSETS = PACKAGE / "explorer/assets"
@@ -82,7 +81,8 @@ def fill(place: str) -> None:
     """Make everything, in the folder ``explorer`` of a place."""
     folder = Path(place, "explorer")
     folder.mkdir()
-    with tqdm(total=1.0, desc="explorer", bar_format="{desc}: {percentage:3.0f}%|{bar}|") as bar:
+    look = {"desc": "explorer", "bar_format": "{desc}: {percentage:3.0f}%|{bar}|"}
+    with progress_bar(total=1.0, **look) as bar:
         triangle = grid.triangle_grid(
             jobs=os.cpu_count() or 1, done=lambda share: bar.update(share - bar.n)
         )

@@ -20,7 +20,8 @@ from typing import Any
 import yaml
 from playwright.sync_api import Page, Playwright, sync_playwright
 from pypdf import PdfReader, PdfWriter
-from tqdm.auto import tqdm
+
+from twolayer.progress import bar
 
 CITATION = Path(__file__).resolve().parents[2] / "CITATION.cff"
 BOOK = "One ODE for all regimes"
@@ -151,7 +152,7 @@ def make(site: Path, toc: Path, target: Path) -> int:
         page = browser.new_page(bypass_csp=True, viewport={"width": 760, "height": 1080})
         writer.append(PdfReader(io.BytesIO(cover(page, CITATION))))
         titles += [BOOK] * len(writer.pages)
-        for name, depth in tqdm(order, desc="pages"):
+        for name, depth in bar(iterable=order, desc="pages"):
             title, content = printed(page, (site / f"{name}.html").resolve().as_uri())
             first = len(writer.pages)
             writer.append(PdfReader(io.BytesIO(content)), import_outline=False)

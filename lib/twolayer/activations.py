@@ -281,4 +281,8 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
         except InvalidInput as error:
             raise InvalidInput(argument, error.got, error.allowed) from error
     known = ACTIVATIONS | OTHERS
-    return known[choice(argument, activation, known)]
+    try:
+        return known[choice(argument, activation, known)]
+    except InvalidInput as error:
+        allowed = f"{error.allowed}, or a function of an array"
+        raise InvalidInput(argument, error.got, allowed) from None

@@ -2,7 +2,7 @@
 
 A run draws from its own random stream, given by (seed, run number), in blocks whose
 boundaries depend on (p, k, d) alone: neither other runs nor the recording times can
-change it.  Builds on `plan`, `state`, `resume` and `kernels`.
+change it.  Builds on `plan`, `state`, `resume`, `threads` and `kernels`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from twolayer.plan import Plan
 from twolayer.resume import resume, save
 from twolayer.state import Outcome, State, begin
 from twolayer.task import Task, coefficients, excess_risk_of
+from twolayer.threads import apart
 
 #: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
 _BATCH = 100_000
+#: Floating-point operations of a block that take so long that Ctrl-C would wait for it.
+_LONG = 2e9
 #: Columns of the weights in flight when overlaps are made.
 _COLUMNS = 1024
 #: Seconds between two checkpoints of a run.
@@ -64,17 +67,25 @@ def run(
     moved = (state.students, state.a, X, C, past, *room)
     shared = (*moved, k, plan.batch, plan.second, plan.projected, *known)
     batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
+    long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
+
+    def blocks(count: int, absorb_last: bool) -> tuple[int, int]:
+        return advance(*_samples(plan, state, count), *shared, absorb_last)
+
+    def ahead(count: int, absorb_last: bool) -> tuple[int, int]:
+        return apart(lambda _: blocks(count, absorb_last)) if long else blocks(count, absorb_last)
+
     try:
         while outcome.count < plan.samples.size and outcome.blew_up_at is None:
             step = int(plan.samples[outcome.count])
             if step == state.block * plan.block:
                 outcome = _record(plan, outcome, *_overlaps(plan, state.students), state.a)
                 continue
-            ahead = step // plan.block - state.block
-            if ahead > 0:
-                last, done = advance(*_samples(plan, state, min(ahead, batch)), *shared, True)
+            whole = step // plan.block - state.block
+            if whole > 0:
+                last, done = ahead(min(whole, batch), True)
             else:
-                last, done = advance(*_samples(plan, state, 1), *shared, False)
+                last, done = ahead(1, False)
                 outcome = _record_inside(plan, outcome, state, X, C, past, done)
                 if outcome.count == plan.samples.size or outcome.blew_up_at is not None:
                     break

@@ -165,9 +165,12 @@ def set_aside(file: Path, reason: InvalidInput) -> None:
 
 def _check(file: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     different = sorted(n for n in have.keys() | wanted.keys() if have.get(n) != wanted.get(n))
-    if different:
-        kept = ", ".join(f"{name}={have.get(name)!r}" for name in different)
-        asked = ", ".join(f"{name}={wanted.get(name)!r}" for name in different)
-        raise InvalidInput(
-            "checkpoint", f"{file} of a run with {kept}", f"of a run with {asked}, or another path"
-        )
+    if not different:
+        return
+    kept = ", ".join(f"{name}={have.get(name)!r}" for name in different)
+    asked = ", ".join(f"{name}={wanted.get(name)!r}" for name in different)
+    allowed = f"of a run with {asked}, or another path"
+    if different == ["steps"]:
+        allowed += ": it goes on with the `t_eval` it was begun with, for which later times may "
+        allowed += "be asked from the start"
+    raise InvalidInput("checkpoint", f"{file} of a run with {kept}", allowed)

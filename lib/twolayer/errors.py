@@ -113,7 +113,11 @@ def layer_rate(argument: str, value: Any) -> float:
 def schedule(value: Any) -> Callable[[float], float]:
     """A learning rate, or a function of t that gives one, as a function of t."""
     if not callable(value):
-        rate = learning_rate(value)
+        try:
+            rate = learning_rate(value)
+        except InvalidInput as error:
+            allowed = f"{error.allowed}, or a function of t"
+            raise InvalidInput("learning_rate", error.got, allowed) from None
         return lambda t: rate
 
     def rate_at(t: float) -> float:
@@ -199,9 +203,15 @@ def choice(argument: str, value: Any, options: Iterable[str]) -> str:
     return value
 
 
-def array(argument: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A read-only float64 copy of `value` with the given shape (None: any length >= 1)."""
-    wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+def array(
+    argument: str, value: ArrayLike, shape: tuple[int | None, ...], or_number: bool = False
+) -> np.ndarray:
+    """A read-only float64 copy of `value` with the given shape (None: any length >= 1).
+
+    A number, where that will do as well, becomes an array of one entry.
+    """
+    wanted = ", ".join("any" if n is None else str(n) for n in shape)
+    wanted = f"({wanted},)" if len(shape) == 1 else f"({wanted})"
     allowed = f"an array of finite real numbers of shape {wanted}"
     try:
         raw = np.asarray(value)
@@ -210,11 +220,21 @@ def array(argument: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.
         out = np.array(raw, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         raise InvalidInput(argument, shown(value), allowed) from None
+    except Exception as error:  # of another library's: its arrays may belong to a graph
+        got = f"a {type(value).__name__} that NumPy cannot read ({shown(str(error))})"
+        remedy = ": x.detach().cpu().numpy() for a tensor x that requires a gradient"
+        raise InvalidInput(argument, got, allowed + remedy) from error
+    if out.ndim == 0 and or_number:
+        out = out.reshape(1)
+    if 0 in out.shape:
+        raise InvalidInput(
+            argument, f"an empty array, of shape {raw.shape}", f"{allowed}, not empty"
+        )
     fits = out.ndim == len(shape) and all(
-        have > 0 and want in (None, have) for have, want in zip(out.shape, shape, strict=True)
+        want in (None, have) for have, want in zip(out.shape, shape, strict=True)
     )
     if not fits:
-        raise InvalidInput(argument, f"shape {out.shape}", allowed)
+        raise InvalidInput(argument, f"shape {raw.shape}", allowed)
     if not np.isfinite(out).all():
         raise InvalidInput(argument, "NaN or infinite entries", allowed)
     out.setflags(write=False)
@@ -222,8 +242,8 @@ def array(argument: str, value: ArrayLike, shape: tuple[int | None, ...]) -> np.
 
 
 def times(argument: str, value: ArrayLike) -> np.ndarray:
-    """`value` as a one-dimensional array of times >= 0 that never decreases."""
+    """`value` as a one-dimensional array of times >= 0, each once, given in their order."""
     out = array(argument, value, (None,))
     if out[0] < 0 or (np.diff(out) < 0).any():
         raise InvalidInput(argument, shown(value), "times >= 0 that do not decrease")
-    return out
+    return np.unique(out)

@@ -205,14 +205,14 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
 
     Parameters
     ----------
-    cosine : array_like, shape (n,)
+    cosine : array_like, shape (n,), or float
         m, from −1 to 1.
     learning_rate, noise : float
         γ and Δ.
 
     Returns
     -------
-    array, shape (n,)
+    array, shape (n,), or float
         m [(4 − 24γ)(1 − m²) − 2γΔ]; units of d/γ steps.
 
     Raises
@@ -231,6 +231,7 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
     """
     m = _cosines("cosine", cosine, -1.0)
     learning_rate, noise, _, _ = _checked(learning_rate, noise, 1, True)
+    m = m if np.ndim(cosine) else m[0]
     return m * ((4 - 24 * learning_rate) * (1 - m**2) - 2 * learning_rate * noise)
 
 
@@ -243,7 +244,7 @@ def spherical_exit_time(
 
     Parameters
     ----------
-    squared_cosine : array_like, shape (n,)
+    squared_cosine : array_like, shape (n,), or float
         u at t = 0, from 0 to 1.
     learning_rate, noise : float
         γ and Δ.
@@ -252,7 +253,7 @@ def spherical_exit_time(
 
     Returns
     -------
-    array, shape (n,)
+    array, shape (n,), or float
         (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))], in units of d/γ steps; 0 from the threshold
         on, infinite if it is never reached.
 
@@ -267,13 +268,14 @@ def spherical_exit_time(
     array([1.6447, 0.    ])
     """
     u, T = _cosines("squared_cosine", squared_cosine, 0.0), probability("threshold", threshold)
+    u = u if np.ndim(squared_cosine) else u[0]
     flat = plateau(learning_rate=learning_rate, noise=noise, spherical=True)
     last = flat.rate / (4 - 24 * learning_rate) if flat.rate > 0 else 0.0
     if last <= T:
-        return np.where(u >= T, 0.0, np.inf)
+        return np.where(u >= T, 0.0, np.inf)[()]
     with np.errstate(divide="ignore"):
         odds = np.log(T / (1 - T / last)) - np.log(u / np.maximum(1 - u / last, 1e-300))
-    return np.where(u >= T, 0.0, odds / (2 * flat.rate))
+    return np.where(u >= T, 0.0, odds / (2 * flat.rate))[()]
 
 
 def _checked(
@@ -300,7 +302,7 @@ def leaving(learning_rate: float, noise: float, p: int, spherical: bool) -> Plat
 
 
 def _cosines(argument: str, value: ArrayLike, least: float) -> Array:
-    out = array(argument, value, (None,))
+    out = array(argument, value, (None,), or_number=True)
     if out.min() < least or out.max() > 1:
         raise InvalidInput(argument, shown(out.tolist()), f"from {least:g} to 1")
     return out

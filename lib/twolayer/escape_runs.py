@@ -2,15 +2,17 @@ r"""How long SGD stays on the uninformative plateau, run by run, at any dimensio
 
 One student and one target, square activation: (q, m) is then a Markov chain of its own, which
 `kernels.escape` follows exactly at a cost that does not depend on d.  What theory says of the
-same times is in `escape`.  Builds on `kernels.escape`.
+same times is in `escape`.  Builds on `kernels.escape` and `threads`.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from twolayer.cluster import check_workers
 from twolayer.errors import (
     InvalidInput,
     fits_in_memory,
@@ -24,6 +26,7 @@ from twolayer.errors import (
 from twolayer.errors import executor as check_executor
 from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.errors import seed as check_seed
+from twolayer.threads import is_local, while_there
 
 #: Runs side by side, and the steps for which numbers are drawn at once.
 _LANES, _CHUNK = 8, 2048
@@ -96,6 +99,7 @@ def exit_times(
     spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
     t_max = positive("t_max", t_max)
     check_executor(executor)
+    check_workers(executor, "escape_runs")
     fits_in_memory("runs", runs, 10 * runs)
     limit = t_max * d / learning_rate
     if not limit < _MAX_STEPS:
@@ -104,7 +108,10 @@ def exit_times(
     batches = [range(first, min(first + _LANES, runs)) for first in range(0, runs, _LANES)]
     arguments = (d, learning_rate, noise, spherical, threshold, limit, seed)
     jobs = map if executor is None else executor.map
-    ends = list(jobs(follow, batches, *([each] * len(batches) for each in arguments)))
+    with TemporaryDirectory(prefix="twolayer-") as go_on:
+        seen = go_on if is_local(executor) else None
+        columns = ([each] * len(batches) for each in (*arguments, seen))
+        ends = list(jobs(follow, batches, *columns))
     q, m, steps = np.concatenate(ends, axis=1)
     found = (m**2 >= threshold * q) & (steps <= limit)
     return np.where(found, steps, np.inf) * (learning_rate / d)
@@ -119,10 +126,12 @@ def follow(
     threshold: float,
     limit: float,
     seed: int,
+    seen: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """q, m and the steps taken of the runs with these numbers, each to its end.
 
-    A run ends at the threshold, at a blow-up, or with the first chunk that passes the limit.
+    A run ends at the threshold, at a blow-up, or with the first chunk that passes the limit; and
+    all do when the folder `seen` is gone.
     """
     from twolayer.kernels.escape import BLOW_UP, advance  # starts numba
 
@@ -132,6 +141,7 @@ def follow(
     steps = np.zeros(len(q), dtype=np.int64)
     running = np.arange(len(q))
     while running.size:
+        while_there(seen)
         normals, rest = numbers_of([draws[r] for r in running], d, noise > 0)
         q_on, m_on, done = q[running], m[running], steps[running]
         advance(

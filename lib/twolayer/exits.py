@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,7 +31,9 @@ from twolayer.errors import learning_rate as check_learning_rate
 from twolayer.escape import leaving, spherical_exit_time, start_variance
 from twolayer.flow import TERMS, right_hand_side
 from twolayer.overlaps import Overlaps, no_second_layer
+from twolayer.stepping import LATEST
 from twolayer.task import Task
+from twolayer.threads import apart
 from twolayer.trajectory import Divergence
 
 Array = np.ndarray
@@ -108,9 +112,14 @@ def exit_time(
         inverse = np.linalg.inv(overlaps.P)
     except np.linalg.LinAlgError:
         raise InvalidInput("overlaps", "P that is singular", "such that P is invertible") from None
-    return _first_crossing(
-        _on_the_sphere(rhs) if spherical else rhs, overlaps, inverse, threshold, t_max
-    )
+    flow = _on_the_sphere(rhs) if spherical else rhs
+
+    def crossing(ask: Callable[..., Any]) -> float:
+        asked = partial(ask, flow)
+        return _first_crossing(asked, overlaps, inverse, threshold, t_max)
+
+    # Functions of the user's may integrate in their turn.
+    return apart(crossing) if task.own else crossing(lambda rhs, *state: rhs(*state))
 
 
 def exit_quantiles(
@@ -132,7 +141,7 @@ def exit_quantiles(
     ----------
     d : int
         Dimension of the data.
-    levels : array_like, shape (n,)
+    levels : array_like, shape (n,), or float
         Above 0 and below 1.
     learning_rate, noise, p, spherical
         As for `plateau`; γ > 0, p at most 32.
@@ -141,7 +150,7 @@ def exit_quantiles(
 
     Returns
     -------
-    array, shape (n,)
+    array, shape (n,), or float
         In units of p d/γ steps.
 
     Raises
@@ -158,13 +167,16 @@ def exit_quantiles(
     >>> exit_quantiles(10**6, [0.16, 0.5, 0.84], learning_rate=0.05, spherical=True).round(2)
     array([2.28, 2.54, 2.97])
     """
-    d, p, levels = integer("d", d, 1), integer("p", p, 1, _WIDEST), array("levels", levels, (None,))
+    d, p = integer("d", d, 1), integer("p", p, 1, _WIDEST)
+    one_each = np.ndim(levels) > 0
+    levels = array("levels", levels, (None,), or_number=True)
     if not ((levels > 0) & (levels < 1)).all():
         raise InvalidInput("levels", shown(levels.tolist()), "above 0 and below 1")
     flow = _exit_of(d, learning_rate, noise, p, spherical, threshold)
     from scipy.special import chdtri  # not at import: it takes a while
 
-    return flow(chdtri(p, levels))
+    found = flow(chdtri(p, levels))
+    return found if one_each else found[0]
 
 
 def mean_exit_time(
@@ -259,7 +271,7 @@ def _first_crossing(
     y = np.concatenate((overlaps.Q.ravel(), overlaps.M.ravel()))
     if missing(0.0, y) <= 0:
         return 0.0
-    events, span = (missing, blown_up), (0, max(t_max, _SHORTEST))
+    events, span = (missing, blown_up), (0, min(max(t_max, _SHORTEST), LATEST))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the integrator's own; failures are reported
         path = solve_ivp(derivative, span, y, "LSODA", events=events, rtol=1e-9, atol=1e-14)

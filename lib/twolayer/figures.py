@@ -11,7 +11,8 @@ hand::
 
 Builds are safe from each other and from being killed: one at a time writes, a figure
 appears whole, and what a killed build left is swept away by the next, which makes only
-what is missing.  Builds on `catalogue`, `freshness`, `execution`, `storage` and `lock`.
+what is missing.  Builds on `catalogue`, `freshness`, `execution`, `progress`, `storage`
+and `lock`.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 from twolayer.catalogue import PROFILES, Figure, load, output_folder, project_root
-from twolayer.cluster import cluster
+from twolayer.cluster import check_workers, cluster
 from twolayer.errors import InvalidInput, choice, integer, shown
 from twolayer.errors import executor as check_executor
 from twolayer.execution import ExecutionError, execute
 from twolayer.freshness import condition, is_fresh, lacking, seal, stamp
 from twolayer.lock import locked
+from twolayer.progress import bar as progress_bar
 from twolayer.storage import as_path, writable_folder
 
 __all__ = ["FigureError", "make"]
@@ -109,6 +111,7 @@ def make(
     choice("profile", profile, PROFILES)
     jobs = integer("jobs", jobs, 1)
     check_executor(executor)
+    check_workers(executor, "figures")
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidInput("ids", shown(ids), "a sequence of figure ids")
     for name in ids:
@@ -139,15 +142,13 @@ def make(
 def _run(
     root: Path, chosen: Sequence[Figure], profile: str, jobs: int, executor: Executor | None
 ) -> None:
-    from tqdm.auto import tqdm
-
     if not chosen:
         return
     # Two kernels whose linear algebra wants all cores would wait for each other.
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with (
         _processes(jobs) if executor is None else nullcontext(executor) as pool,
-        tqdm(total=len(chosen), desc=f"figures ({profile})", unit="figure") as bar,
+        progress_bar(total=len(chosen), desc=f"figures ({profile})", unit="figure") as bar,
     ):
         futures = [pool.submit(_make_one, root, figure, profile, threads) for figure in chosen]
         try:

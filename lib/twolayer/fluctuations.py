@@ -7,13 +7,14 @@ solution their covariance is δt Σ(t) to leading order, with
 
 J the Jacobian of the drift and D the covariance of one step's increment over δt: the
 linear-noise approximation.  Unknowns are as in `unknowns`: the upper triangle of Q, row by
-row, and then M.  Builds on `ode`, `unknowns` and `diffusion`.
+row, and then M.  Builds on `ode`, `unknowns`, `diffusion` and `threads`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +27,10 @@ from twolayer.matrices import assemble
 from twolayer.ode import solve
 from twolayer.overlaps import Overlaps, no_second_layer
 from twolayer.quadrature import normal_points
+from twolayer.results import read_only
+from twolayer.stepping import SHORTEST
 from twolayer.task import Task, excess_risk_of
+from twolayer.threads import apart
 from twolayer.trajectory import Divergence, Trajectory
 from twolayer.unknowns import Flow, Unknowns
 
@@ -34,6 +38,10 @@ Array = np.ndarray
 
 #: Shortest step, in units of the whole time.
 _SMALLEST = 1e-13
+#: What is left of Σ, once it has fallen so far below its largest value, is D's rounding.
+_FLOOR = 1e-12
+#: With so many unknowns a step takes so long that Ctrl-C would wait for it.
+_LARGE = 200
 #: Step of the differences that give the gradient of the risk.
 _DIFFERENCE = 1e-5
 
@@ -71,6 +79,9 @@ class Fluctuations:
     Q_std: Array
     M_std: Array
     sampling_error: float
+
+    def __post_init__(self) -> None:
+        read_only(self)
 
     @property
     def t(self) -> Array:
@@ -175,6 +186,8 @@ def fluctuations(
     points = power_of_two("points", points, *POINT_RANGE)
     seed = check_seed(seed)
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
+    if ode.t.size < t_eval.size:  # `solve` returns what it has
+        raise KeyboardInterrupt
     state, flow = Unknowns(overlaps), Flow(task, overlaps, "full", lambda _: learning_rate)
     z = normal_points(overlaps.p + overlaps.k, points, seed)
     path = _dense(flow, float(t_eval[-1]))
@@ -203,13 +216,14 @@ def _integrate(
 ) -> Array:
     """Σ at the ODE's times, by steps with J and D of the middle, halved to the tolerance."""
     N = state.size + state.p * state.k
-    sigma, t, steps, out = np.zeros((N, N)), 0.0, 0, []
+    sigma, t, steps, out, largest = np.zeros((N, N)), 0.0, 0, [], 0.0
     t_eval = ode.t
     h = float(t_eval[-1]) / 100
     for end in map(float, t_eval):
-        while t < end:
+        while t < end and end > SHORTEST:
             step = min(h, end - t)
-            fine, miss = _two_steps(terms, sigma, t, step, rtol)
+            two_steps = partial(_two_steps, terms, sigma, t, step, rtol, _FLOOR * largest)
+            fine, miss = apart(lambda _, go=two_steps: go()) if N > _LARGE else two_steps()
             factor = min(4.0, max(0.2, 0.9 * max(miss, 1e-9) ** (-1 / 3)))
             if miss > 1:
                 h = step * factor
@@ -217,20 +231,26 @@ def _integrate(
                     raise Divergence("the covariance is no longer finite", steps, t, ode)
                 continue
             sigma, t, steps = fine, end if step == end - t else t + step, steps + 1
+            largest = max(largest, float(np.abs(sigma).max()))
             h = max(h, step * factor) if step < h else step * factor
         out.append(sigma)
     return np.array(out)
 
 
 def _two_steps(
-    terms: Callable[[float], tuple[Array, Array]], sigma: Array, t: float, h: float, rtol: float
+    terms: Callable[[float], tuple[Array, Array]],
+    sigma: Array,
+    t: float,
+    h: float,
+    rtol: float,
+    floor: float,
 ) -> tuple[Array, float]:
     """Σ after two steps of half h, and their error in units of what is allowed."""
     with np.errstate(all="ignore"):
         coarse = _step(sigma, *terms(t + h / 2), h)
         fine = _step(_step(sigma, *terms(t + h / 4), h / 2), *terms(t + 3 * h / 4), h / 2)
         # The error of the two half steps is a third of the difference.
-        miss = np.abs(fine - coarse).max() / 3 / (rtol * np.abs(fine).max() + 1e-300)
+        miss = np.abs(fine - coarse).max() / 3 / (rtol * max(np.abs(fine).max(), floor) + 1e-300)
     return fine, float(miss) if np.isfinite(miss) else np.inf
 
 
@@ -257,7 +277,7 @@ def _dense(flow: Flow, end: float) -> Callable[[float], Array]:
     """The ODE's solution as a function of time."""
     from scipy.integrate import solve_ivp
 
-    if end == 0:
+    if end <= SHORTEST:
         return lambda _: flow.start
     path = solve_ivp(
         flow.derivative,

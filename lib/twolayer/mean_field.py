@@ -33,7 +33,7 @@ from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance
-from twolayer.task import Task
+from twolayer.task import Task, without_rounding
 from twolayer.trajectory import Divergence
 
 
@@ -164,6 +164,14 @@ def solve_mean_field(
         return np.concatenate(parts)
 
     alpha = np.linalg.solve(L, particles.m.T).T
+    of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
+    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+
+    def look(y: np.ndarray) -> bool:
+        alpha, q, a = unpack(y)
+        risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+        return False
+
     start = [alpha.ravel(), q, particles.a]
     path = integrate(
         derivative,
@@ -172,6 +180,8 @@ def solve_mean_field(
         method=method,
         rtol=rtol,
         atol=atol,
+        stop=look,
+        foreign=task.own,
         label="mean field",
         progress=progress,
     )
@@ -183,7 +193,7 @@ def solve_mean_field(
         q=np.array([q for _, q, _ in states]).reshape(n, p),
         weight=weight,
         P=L @ L.T,
-        excess_risk=np.array([field.excess_risk(x, q, weight * a) for x, q, a in states]),
+        excess_risk=np.array(risks[:n]),
         task=task,
         a=np.array([a for _, _, a in states]).reshape(n, p),
         a_star=a_star,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MeanFieldTrajectory(Result):
-    """Particles and risk at recorded times.
+    """Particles and risk at recorded times; read-only, but for copies.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class MeanFieldTrajectory(Result):
         }
         time = ("time", self.t, {"units": "p d / γ steps"})
         variables = {name: (*value, {"units": "1"}) for name, value in data.items()}
-        return xarray.Dataset(variables, {"time": time}, self._labels())
+        return xarray.Dataset(variables, {"time": time}, self._labels()).copy(deep=True)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:

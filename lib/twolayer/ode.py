@@ -8,6 +8,7 @@ late phase is stiff, so the default method is LSODA.  Builds on `flow`, `steppin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -156,12 +157,15 @@ def solve(
 
     flow = Flow(task, overlaps, terms, gamma, eta, batch, d)
 
-    def excess_risk(y: np.ndarray) -> float:
+    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
+    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+
+    def look(y: np.ndarray) -> bool:
         Q, M, a = flow.unpack(y)
         c = coefficients(a, overlaps.a_star)
-        return excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c)
+        risks.append(excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c))
+        return risks[-1] <= enough
 
-    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     path = integrate(
         flow.derivative,
         flow.start,
@@ -170,16 +174,21 @@ def solve(
         rtol=rtol,
         atol=atol,
         jacobian=flow.jacobian,
-        stop=lambda y: excess_risk(y) <= enough,
+        stop=look,
+        foreign=callable(learning_rate) or task.own,
         progress=progress,
     )
     Q, M, a = flow.unpack(path.y)
+    try:
+        accuracy = {} if path.interrupted else _accuracy(task, overlaps, Q, M, terms)
+    except KeyboardInterrupt:  # the solution is there, and not to be lost
+        accuracy, path = {}, replace(path, interrupted=True)
     trajectory = Trajectory(
         t=path.t,
         Q=Q,
         M=M,
         P=overlaps.P,
-        excess_risk=np.array([excess_risk(y) for y in path.y]),
+        excess_risk=np.array(risks[: path.t.size]),
         task=task,
         a=a,
         a_star=overlaps.a_star,
@@ -198,7 +207,7 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **_accuracy(task, overlaps, Q, M, terms),
+            **accuracy,
         ),
     )
     if path.failure:

@@ -73,10 +73,15 @@ class Overlaps:
         a_star: ArrayLike | None = None,
     ) -> None:
         m = array("M", M, (None, None))
+        q, targets = (array(name, value, (None, None)) for name, value in (("Q", Q), ("P", P)))
+        p, k = len(q), len(targets)
+        if m.shape == (k, p) != (p, k):
+            allowed = f"of shape {(p, k)}, students times targets, as Q and P have it: transposed"
+            raise InvalidInput("M", f"shape {m.shape}", allowed)
         p, k = m.shape
         object.__setattr__(self, "M", m)
-        object.__setattr__(self, "Q", symmetric("Q", array("Q", Q, (p, p))))
-        object.__setattr__(self, "P", symmetric("P", array("P", P, (k, k))))
+        object.__setattr__(self, "Q", symmetric("Q", array("Q", q, (p, p))))
+        object.__setattr__(self, "P", symmetric("P", array("P", targets, (k, k))))
         object.__setattr__(self, "a", second_layer("a", a, p))
         object.__setattr__(self, "a_star", second_layer("a_star", a_star, k))
         eigenvalues = np.linalg.eigvalsh(self.Omega)

@@ -62,16 +62,16 @@ class Particles:
         finite: bool = True,
         a: ArrayLike | None = None,
     ) -> None:
-        m = array("m", m, (None, None))
-        p = len(m)
-        q = array("q", q, (p,))
+        q = array("q", q, (None,))
+        p = len(q)
+        m = array("m", m, (p, None))
         if q.min() < -TOLERANCE * max(1.0, q.max()):
             raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
         weight = array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
         if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
             raise InvalidInput("weight", shown(weight), "positive, with sum 1")
         object.__setattr__(self, "m", m)
-        object.__setattr__(self, "q", np.maximum(q, 0.0))
+        object.__setattr__(self, "q", array("q", np.maximum(q, 0.0), (p,)))
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "finite", flag("finite", finite))
         object.__setattr__(self, "a", second_layer("a", a, p))

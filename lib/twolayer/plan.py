@@ -10,8 +10,6 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -26,10 +24,6 @@ from twolayer.weights import Weights
 #: What of Q is recorded.
 RECORDS = ("overlaps", "norms")
 
-#: Packages whose version may change the bits of a run, and our modules that do.
-_SHAPING = ("twolayer", "numpy", "numba")
-_SOURCES = ("blocks.py", "chain.py", "costs.py", "draws.py", "plan.py", "state.py")
-_SOURCES += tuple(f"kernels/{name}.py" for name in ("sgd", "functions", "normals", "products"))
 #: A schedule is evaluated, and kept, for so many blocks at most.
 _MAX_BLOCKS = 10**7
 #: A step count beyond this is not exact in floating point.
@@ -59,7 +53,7 @@ class Plan:
     rates : array
         Of a schedule, γ/(p d b) in each block; otherwise empty.
     samples : array of int64, shape (T,)
-        The samples, b a step, after which to record.
+        The samples, b a step, after which to record; increasing.
     block : int
         Samples per block, a multiple of b.
     projected : bool
@@ -67,7 +61,7 @@ class Plan:
     record : str
         One of `RECORDS`.
     fingerprint : dict
-        What a checkpoint must agree with.
+        What a checkpoint must agree with, beside the source.
     """
 
     task: Task
@@ -171,7 +165,7 @@ def make_plan(
         allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
         raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
     rates = _rates(gamma, t_eval[-1], block, p * d * batch) if scheduled else np.empty(0)
-    samples = batch * _steps(t_eval, rate, rates, block, batch)
+    samples = np.unique(batch * _steps(t_eval, rate, rates, block, batch))
     fingerprint = {
         "task": repr(task),
         "activations": _digest(_values(task)),
@@ -188,9 +182,9 @@ def make_plan(
         "second layer rate": second_layer_rate,
         "batch": batch,
         "schedule": _digest(rates),
-        "steps": _digest(samples),
-        "source": _source(),
-        **{f"{name} version": of for name, of in versions().items() if name in _SHAPING},
+        "steps": f"{samples.size} from {samples[0] // batch} to {samples[-1] // batch}, "
+        f"{_digest(samples)}",
+        **{f"{name} version": of for name, of in versions().items() if name != "python"},
     }
     plan = Plan(
         task=task,
@@ -270,14 +264,6 @@ def _values(task: Task) -> np.ndarray:
     x = np.linspace(-5, 5, 101)
     student = task.activation
     return np.stack((student.sigma(x), student.derivative(x), task.target_activation.sigma(x)))
-
-
-@cache
-def _source() -> str:
-    digest = hashlib.sha256()
-    for name in _SOURCES:
-        digest.update(resources.files("twolayer").joinpath(name).read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _digest(array: np.ndarray) -> str:

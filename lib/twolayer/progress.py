@@ -1,10 +1,12 @@
-"""A progress bar that stays silent unless the work takes more than a few seconds."""
+"""A progress bar, where somebody looks, of work that takes more than a few seconds."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
@@ -36,6 +38,26 @@ def listening(listener: Callable[[float], None]) -> Iterator[None]:
         _listener.reset(token)
 
 
+def bar(**options: Any) -> Any:
+    """A bar of tqdm, with its options, in a terminal or a notebook; elsewhere one that is not seen.
+
+    Nobody looks at a file or a pipe, and a notebook without ipywidgets cannot draw one.
+    """
+    if _in_notebook() and find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm.std import tqdm
+
+        options["disable"] = _in_notebook() or sys.stderr is None or not sys.stderr.isatty()
+    return tqdm(**options)
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a kernel of Jupyter's."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
 class Progress:
     """Progress towards `total`, in any unit, on standard error or in the notebook.
 
@@ -56,9 +78,7 @@ class Progress:
         self._total = total
         self._bar: Any = None
         if show:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(
+            self._bar = bar(
                 total=total,
                 desc=label,
                 delay=DELAY,

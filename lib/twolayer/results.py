@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -41,6 +41,11 @@ class Result:
             value = getattr(self, name)
             value = np.ones(shape[-1]) if value is None else value
             object.__setattr__(self, name, np.broadcast_to(value, shape))
+        read_only(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        read_only(self)
 
     @property
     def risk(self) -> np.ndarray:
@@ -88,7 +93,11 @@ class Result:
         >>> bool((back.Q == sol.Q).all())
         True
         """
-        return write_netcdf(self.to_xarray(), path)
+        data = self.to_xarray()
+        if "steps" in data.coords:  # NetCDF 3 has no integers of 64 bits
+            data = data.reset_coords("steps")
+            data["steps"] = data["steps"].astype(float)
+        return write_netcdf(data, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> Self:
@@ -130,11 +139,13 @@ class Result:
         data = read_netcdf(path, cls.FORMAT)
         try:
             arrays = {name: data.variables[name].values for name in ("time", *cls.ARRAYS)}
-            finite(arrays)
             if not cls._fits(arrays):
                 raise ValueError("with arrays that do not fit each other")
             written = from_json(data.attrs["task"])
             rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
+            finite(cls._kept(arrays, rest["provenance"].get("diverged", [])))
+            if "steps" in data.variables:
+                rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
             task = _named_task(written) if task is None else task
         except (LookupError, TypeError, ValueError) as error:
             allowed = f"a file of the format {cls.FORMAT!r} ({error})"
@@ -148,6 +159,23 @@ class Result:
         """Whether the shapes of what a file holds go together."""
         raise NotImplementedError
 
+    @classmethod
+    def _kept(
+        cls, arrays: Mapping[str, np.ndarray], diverged: Sequence[int]
+    ) -> Mapping[str, np.ndarray]:
+        """The arrays with zeros for what runs that diverged have lost: the end of each."""
+        if not diverged:
+            return arrays
+        lost = np.isnan(arrays["excess_risk"]) & np.isin(
+            np.arange(len(arrays["M"])), diverged
+        ).reshape(-1, 1)
+        lost &= np.logical_and.accumulate(lost[:, ::-1], axis=1)[:, ::-1]
+        out = {name: values.copy() for name, values in arrays.items()}
+        for values in out.values():
+            if values.shape[: lost.ndim] == lost.shape:
+                values[lost] = 0.0
+        return out
+
     def _labels(self) -> dict[str, str]:
         """What a dataset says of itself, beside its arrays."""
         return {
@@ -156,6 +184,22 @@ class Result:
             "parameters": json.dumps(dict(self.parameters)),
             "provenance": json.dumps(dict(self.provenance)),
         }
+
+
+def read_only(holder: object) -> None:
+    """Let nobody change the arrays of a frozen dataclass."""
+    for name, value in vars(holder).items():
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            value = value.view()
+            value.setflags(write=False)
+            object.__setattr__(holder, name, value)
+
+
+def _whole(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Steps as they were, from a file that holds them as floats."""
+    if values.shape != shape or not (values == np.floor(values)).all():
+        raise ValueError("with steps that are not whole numbers, one for each time")
+    return values.astype(np.int64)
 
 
 def _names(task: Task) -> dict[str, Any]:

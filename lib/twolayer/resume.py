@@ -1,6 +1,6 @@
 """A run of SGD to and from its checkpoint.
 
-Builds on `state` and `checkpoint`.
+Builds on `state`, `checkpoint` and `sources`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,21 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from twolayer import checkpoint as checkpoints
 from twolayer.errors import InvalidInput
 from twolayer.plan import Plan
+from twolayer.sources import digest_of
 from twolayer.state import Outcome, State, begin
+
+#: The module that makes a run: whatever it reaches may change the bits.
+_RUNS = "chain"
+
+
+def fingerprint(plan: Plan) -> dict[str, Any]:
+    """What a checkpoint of this plan must agree with."""
+    return plan.fingerprint | {"source": digest_of(_RUNS)}
 
 
 def check(plan: Plan, number: int, folder: str) -> None:
@@ -48,7 +58,7 @@ def save(plan: Plan, file: Path, state: State, outcome: Outcome) -> None:
     random_state = state.draws.state
     try:
         checkpoints.save(
-            file, plan.fingerprint, checkpoints.Checkpoint(state.block, random_state, arrays)
+            file, fingerprint(plan), checkpoints.Checkpoint(state.block, random_state, arrays)
         )
     except OSError as error:  # a disk that has filled up must not cost the run itself
         warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
@@ -65,7 +75,7 @@ def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
         "M": (None, *outcome.M.shape[1:]),
         "excess_risk": (None,),
     }
-    saved = checkpoints.load(file, plan.fingerprint, shapes)
+    saved = checkpoints.load(file, fingerprint(plan), shapes)
     if saved is None:
         return state, outcome
     n = len(saved.arrays["excess_risk"])

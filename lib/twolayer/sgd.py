@@ -8,24 +8,23 @@ Both methods draw blocks of fresh samples and run through them with matrix produ
   R^d draws no more than the Gram matrix of the block; a rotation then brings the
   weights back to p + k coordinates.  Its cost does not depend on d.
 
-Builds on `plan`, `chain` and `trajectory`.
+Builds on `plan`, `chain` and `gathering`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from tempfile import TemporaryDirectory
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
 from twolayer.chain import run
+from twolayer.cluster import check_workers
 from twolayer.costs import METHODS
 from twolayer.errors import (
     InvalidInput,
@@ -40,18 +39,21 @@ from twolayer.errors import (
 )
 from twolayer.errors import executor as check_executor
 from twolayer.errors import seed as check_seed
+from twolayer.gathering import ON_DIVERGENCE, gather
 from twolayer.overlaps import Overlaps
 from twolayer.plan import RECORDS, Plan, make_plan
 from twolayer.progress import Progress
 from twolayer.resume import bytes_needed, check
 from twolayer.state import Outcome
-from twolayer.storage import provenance
 from twolayer.task import Task
-from twolayer.trajectory import Divergence, Trajectory, named
+from twolayer.threads import is_local, while_there
+from twolayer.trajectory import Trajectory, named
 from twolayer.weights import Weights
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096
+#: Seconds in which runs elsewhere end once they are told to.
+_PATIENCE = 10.0
 
 
 def simulate(
@@ -67,6 +69,7 @@ def simulate(
     seed: int = 0,
     method: str = "auto",
     record: str = "overlaps",
+    on_divergence: str = "raise",
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -83,7 +86,8 @@ def simulate(
         (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
-        recorded at the nearest whole step, and the result's `t` is the time of that step.
+        recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
+        their times.
     d : int
         Dimension of the data; needed with overlaps, at least the rank of Ω.
     runs : int
@@ -105,6 +109,9 @@ def simulate(
     record : str
         "overlaps" keeps all of Q, "norms" only its diagonal: with thousands of students
         the p² numbers at each time would fill the memory.
+    on_divergence : str
+        If a run leaves the range of finite numbers, "raise" `Divergence` once all runs have
+        ended, or "keep" its NaNs in the result, whose ``provenance["diverged"]`` names it.
     executor : concurrent.futures.Executor, optional
         Where to run; here and one after another by default.  Processes need activations that
         are defined in a module, which a lambda is not.
@@ -126,7 +133,8 @@ def simulate(
     InvalidInput
         If an argument cannot be used; before any work.
     Divergence
-        If a run leaves the range of finite numbers.
+        If runs leave the range of finite numbers: ``error.runs``.  In ``error.trajectory`` all
+        runs are whole, and these are NaN after their last time.
 
     Notes
     -----
@@ -158,25 +166,42 @@ def simulate(
     runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
     choice("method", method, METHODS)
     choice("record", record, RECORDS)
+    choice("on_divergence", on_divergence, ON_DIVERGENCE)
     check_executor(executor)
     _check_can_be_sent(task, executor)
+    check_workers(executor, "chain")
     plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
-    if checkpoint is None:
-        outcomes = _outcomes(plan, runs, executor, progress, None)
-    else:
-        with checkpoints.opened(checkpoint, bytes_needed(plan, runs)) as folder:
-            for number in range(runs):
-                check(plan, number, folder)
-            outcomes = _outcomes(plan, runs, executor, progress, folder)
-    return _collect(plan, outcomes, named(learning_rate), method, why, started)
+    outcomes: dict[int, Outcome] = {}
+    options = {"learning_rate": named(learning_rate), "method": method, "why": why}
+    options |= {"started": started, "on_divergence": on_divergence}
+    try:
+        if checkpoint is None:
+            stopped = _run_all(plan, runs, executor, progress, None, outcomes)
+        else:
+            with checkpoints.opened(checkpoint, bytes_needed(plan, runs)) as folder:
+                for number in range(runs):
+                    check(plan, number, folder)
+                stopped = _run_all(plan, runs, executor, progress, folder, outcomes)
+    except Exception as error:  # of an executor, or of a function of the user's
+        ended = {number: each for number, each in outcomes.items() if not each.interrupted}
+        if ended:
+            options["on_divergence"] = "keep"
+            error.trajectory = gather(plan, ended, runs, stopped=False, **options)
+            error.add_note(f"{len(ended)} of {runs} runs had ended: .trajectory of this error")
+        raise
+    return gather(plan, outcomes, runs, stopped=stopped, **options)
 
 
-def _outcomes(
-    plan: Plan, runs: int, executor: Executor | None, progress: bool, folder: str | None
-) -> list[Outcome]:
-    """Every run, here or wherever the executor takes it; fewer after Ctrl-C."""
-    outcomes: list[Outcome] = []
+def _run_all(
+    plan: Plan,
+    runs: int,
+    executor: Executor | None,
+    progress: bool,
+    folder: str | None,
+    outcomes: dict[int, Outcome],
+) -> bool:
+    """Every run, here or wherever the executor takes it, into `outcomes`; whether Ctrl-C came."""
     side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
     share = max(1, (os.cpu_count() or 1) // runs)
     with (
@@ -184,51 +209,76 @@ def _outcomes(
         threads_for_products(share) if side_by_side else nullcontext(),
     ):
         try:
-            if executor is None:
-                for number in range(runs):
-                    before = number * plan.samples[-1]
-                    outcome = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
-                    outcomes.append(outcome)
-                    bar.to(before + plan.samples[-1])
-                    if outcome.interrupted or outcome.blew_up_at is not None:
-                        break
-            else:
-                futures = [submit(executor, share, plan, n, folder) for n in range(runs)]
-                try:
-                    for done, _ in enumerate(as_completed(futures), 1):
-                        bar.to(done * plan.samples[-1])
-                    outcomes = [future.result() for future in futures]
-                except BaseException:
-                    for future in futures:
-                        future.cancel()
-                    finished = (f for f in futures if f.done() and not f.cancelled())
-                    outcomes = [f.result() for f in finished if f.exception() is None]
-                    raise
+            if executor is not None:
+                _run_there(plan, runs, executor, share, folder, outcomes, bar)
+                return False
+            for number in range(runs):
+                before = number * plan.samples[-1]
+                outcomes[number] = run(
+                    plan, number, folder, lambda n, done=before: bar.to(done + n)
+                )
+                if outcomes[number].interrupted:
+                    return True
+                bar.to(before + plan.samples[-1])
         except KeyboardInterrupt:
-            outcomes.append(replace(Outcome.empty(plan), interrupted=True))
-    return outcomes
+            return True
+    return False
+
+
+def _run_there(
+    plan: Plan,
+    runs: int,
+    executor: Executor,
+    share: int,
+    folder: str | None,
+    outcomes: dict[int, Outcome],
+    bar: Progress,
+) -> None:
+    """Every run on an executor; what one of them raises is raised when the others have ended."""
+    futures: dict[Future[Outcome], int] = {}
+    failures: list[BaseException] = []
+    go_on = TemporaryDirectory(prefix="twolayer-")
+    seen = go_on.name if is_local(executor) else None
+    try:
+        for number in range(runs):
+            futures[submit(executor, share, plan, number, folder, seen)] = number
+        for done, future in enumerate(as_completed(futures), 1):
+            error = future.exception()
+            if error is None:
+                outcomes[futures[future]] = future.result()
+            else:
+                failures.append(error)
+            bar.to(done * plan.samples[-1])
+    except BaseException:
+        go_on.cleanup()
+        for future in futures:
+            future.cancel()
+        if seen is not None:
+            wait(futures, _PATIENCE)
+        for future, number in futures.items():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                outcomes[number] = future.result()
+        raise
+    finally:
+        go_on.cleanup()
+    if failures:
+        raise failures[0]
 
 
 def submit(
-    executor: Executor, share: int, plan: Plan, number: int, folder: str | None
+    executor: Executor, share: int, plan: Plan, number: int, folder: str | None, seen: str | None
 ) -> Future[Outcome]:
     """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
-    from concurrent.futures import ProcessPoolExecutor  # a browser's Python has none
-
-    if isinstance(executor, ProcessPoolExecutor):
-        return executor.submit(run_on, share, plan, number, folder)
-    return executor.submit(run, plan, number, folder)
+    own = is_local(executor) and not isinstance(executor, ThreadPoolExecutor)
+    return executor.submit(run_on, share if own else 0, plan, number, folder, seen)
 
 
 def _check_can_be_sent(task: Task, executor: Executor | None) -> None:
     """Refuse a pool of processes for functions that another process cannot find."""
-    if executor is None or isinstance(executor, ThreadPoolExecutor):
-        return  # a browser's Python has no processes
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing.reduction import ForkingPickler
-
-    if not isinstance(executor, ProcessPoolExecutor):
+    if not is_local(executor) or isinstance(executor, ThreadPoolExecutor):
         return
+    from multiprocessing.reduction import ForkingPickler  # a browser's Python has none
+
     try:
         ForkingPickler.dumps(task)  # as the pool will
     except Exception as error:  # whatever an object of the user's may raise
@@ -236,10 +286,15 @@ def _check_can_be_sent(task: Task, executor: Executor | None) -> None:
         raise InvalidInput("task", f"{task!r} ({shown(str(error))})", allowed) from error
 
 
-def run_on(share: int, plan: Plan, number: int, folder: str | None) -> Outcome:
-    """`chain.run` with that many threads for matrix products."""
-    with threads_for_products(share):
-        return run(plan, number, folder)
+def run_on(
+    share: int, plan: Plan, number: int, folder: str | None, seen: str | None = None
+) -> Outcome:
+    """`chain.run` with that many threads for matrix products (0: as it is).
+
+    Interrupted when the folder `seen` is gone.
+    """
+    with threads_for_products(share) if share else nullcontext():
+        return run(plan, number, folder, lambda _: while_there(seen))
 
 
 def threads_for_products(count: int) -> AbstractContextManager[object]:
@@ -247,62 +302,3 @@ def threads_for_products(count: int) -> AbstractContextManager[object]:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=count, user_api="blas")
-
-
-def _collect(
-    plan: Plan,
-    outcomes: list[Outcome],
-    learning_rate: float | str | None,
-    method: str,
-    why: str,
-    started: float,
-) -> Trajectory:
-    """The runs as one trajectory; raise `Divergence` or warn of an interruption."""
-    blown = [o for o in outcomes if o.blew_up_at is not None]
-    stopped = any(o.interrupted for o in outcomes)
-    if stopped and not blown:
-        finished = [o for o in outcomes if not o.interrupted]
-        outcomes = finished or outcomes[:1]
-        if not finished and outcomes[0].count == 0:
-            raise KeyboardInterrupt
-    count = min(o.count for o in outcomes)
-    trajectory = Trajectory(
-        t=plan.times(plan.samples[:count]),
-        Q=np.stack([o.Q[:count] for o in outcomes]),
-        M=np.stack([o.M[:count] for o in outcomes]),
-        P=plan.P,
-        excess_risk=np.stack([o.excess_risk[:count] for o in outcomes]),
-        task=plan.task,
-        a=np.stack([o.a[:count] for o in outcomes]),
-        a_star=plan.a_star,
-        parameters={
-            "learning_rate": learning_rate,
-            "second_layer_rate": plan.second_layer_rate,
-            "batch": plan.batch,
-            "d": plan.d,
-            "runs": len(outcomes),
-            "seed": plan.seed,
-            "method": method,
-        },
-        provenance=provenance(
-            method="projected" if plan.projected else "direct",
-            why=why,
-            block=plan.block,
-            steps=int(plan.samples[-1]) // plan.batch,
-            seconds=round(time.perf_counter() - started, 3),
-        ),
-    )
-    if blown:
-        sample = min(o.blew_up_at for o in blown if o.blew_up_at is not None)
-        when = float(plan.times(np.array(sample)))
-        raise Divergence(
-            "a run left the range of finite numbers", sample // plan.batch, when, trajectory
-        )
-    if stopped:
-        asked = plan.samples.size
-        warnings.warn(
-            f"interrupted: {len(outcomes)} run(s) with {count} of {asked} times returned",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return trajectory

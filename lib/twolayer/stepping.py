@@ -2,7 +2,8 @@
 
 What `solve` and `solve_mean_field` share: results at exactly the times asked for, an
 early stop, a progress bar, Ctrl-C that keeps what was reached, and a failure that is
-reported instead of swallowed.  Knows nothing of overlaps; builds on `progress`.
+reported instead of swallowed.  Knows nothing of overlaps; builds on `errors`, `progress` and
+`threads`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.errors import InvalidInput
 from twolayer.progress import Progress
+from twolayer.threads import apart
 
 Array = np.ndarray
 
@@ -25,6 +28,16 @@ _IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000
+
+#: Before this time nothing has moved in floating point, and no integrator can choose a step.
+SHORTEST = 1e-100
+#: Until later times rounding alone would move what does not move.
+LATEST = 1e15
+#: With so many unknowns the linear algebra of a step of an implicit method takes a while.
+_MANY = 1000
+#: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
+#: Implicit steps grow with the time that has passed, where little happens.
+_LOOK, _TOO_MANY, _TOO_MANY_IMPLICIT = 500, 1e8, 1e10
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -76,6 +89,7 @@ def integrate(
     atol: float,
     jacobian: Callable[[float, Array], Array] | None = None,
     stop: Callable[[Array], bool] = lambda y: False,
+    foreign: bool = False,
     label: str = "solve",
     progress: bool = True,
 ) -> Path:
@@ -93,7 +107,10 @@ def integrate(
     jacobian : callable, optional
         For implicit methods; see `differences`.
     stop : callable
-        Asked with the state at every time of `t_eval`; True ends the integration there.
+        Asked with the state at every time of `t_eval`, in order, before it counts as reached; True
+        ends the integration there.
+    foreign : bool
+        Whether `derivative` calls functions of the user's, which may integrate in their turn.
     label : str
         Of the progress bar.
     progress : bool
@@ -106,6 +123,8 @@ def integrate(
     ------
     KeyboardInterrupt
         If interrupted before the first time was reached.
+    InvalidInput
+        If the last time is, or turns out to be, so far away that nobody would see the end.
 
     Examples
     --------
@@ -116,10 +135,16 @@ def integrate(
     """
     from scipy import integrate as integrators  # a third of the package's start-up
 
+    if t_eval[-1] > LATEST:
+        allowed = f"at most {LATEST:.0e}: rounding alone would move the state until then"
+        raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
     started = time.perf_counter()
     states: list[Array] = []
     solver: Any = None
     steps, stopped, interrupted, failure = 0, False, False, None
+    implicit, looked, pace = method in _IMPLICIT, (0.0, 0), 0.0
+    beside = (method == "LSODA" and foreign) or (implicit and y0.size >= _MANY)
+    ask: Callable[..., Any] = _call
 
     def take(reached: float, interpolant: Callable[[], Callable[[float], Array]]) -> None:
         nonlocal stopped
@@ -127,11 +152,28 @@ def integrate(
             return
         at = interpolant()
         while len(states) < t_eval.size and t_eval[len(states)] <= reached and not stopped:
-            states.append(np.array(at(t_eval[len(states)])))
-            stopped = bool(stop(states[-1]))
+            state = np.array(at(t_eval[len(states)]))
+            stopped = bool(stop(state))
+            states.append(state)
 
     def done() -> bool:
         return stopped or len(states) == t_eval.size
+
+    def asking(function: Callable[..., Array]) -> Callable[..., Array]:
+        return lambda *arguments: ask(function, *arguments)
+
+    def step_beside() -> str | None:
+        nonlocal ask
+
+        def work(there: Callable[..., Any]) -> str | None:
+            nonlocal ask
+            ask = there
+            return solver.step()
+
+        try:
+            return apart(work)
+        finally:
+            ask = _call
 
     try:
         with (
@@ -140,14 +182,14 @@ def integrate(
             Progress(t_eval[-1], label, progress) as bar,
         ):
             warnings.simplefilter("ignore")  # the integrator's own; failures are reported
-            take(0.0, lambda: lambda _: y0)
+            take(SHORTEST, lambda: lambda _: y0)
             if not done():
-                extra = {"jac": jacobian} if method in _IMPLICIT and jacobian else {}
+                extra = {"jac": asking(jacobian)} if implicit and jacobian else {}
                 solver = getattr(integrators, method)(
-                    derivative, 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
+                    asking(derivative), 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
                 )
             while not done():
-                message = solver.step()
+                message = step_beside() if beside else solver.step()
                 if solver.status == "failed":
                     failure = f"the integrator stopped ({message})"
                 elif not np.abs(solver.y).max() < _BLOW_UP:
@@ -155,6 +197,18 @@ def integrate(
                 if failure:
                     break
                 steps += 1
+                if steps % _LOOK == 0:
+                    before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
+                    looked, left = (solver.t, solver.nfev), t_eval[-1] - solver.t
+                    most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
+                    # Steps that grow may become long enough; those that shrink end in a blow-up.
+                    if left > most * pace and before < 2 * pace < 3 * before:
+                        far = f"times up to {t_eval[-1]:.3g}"
+                        raise InvalidInput(
+                            "t_eval",
+                            f"{far}, {left / pace:.0e} derivatives away by {method}",
+                            f"earlier, or with a method of long steps: {', '.join(_IMPLICIT)}",
+                        )
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)
     except KeyboardInterrupt:
@@ -173,6 +227,10 @@ def integrate(
         stopped=stopped,
         statistics=counts | {"seconds": round(time.perf_counter() - started, 3)},
     )
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def differences(

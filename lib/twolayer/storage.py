@@ -90,7 +90,10 @@ def read_netcdf(path: str | os.PathLike[str], kind: str, argument: str = "path")
         what = shown(error).strip("'\"")
         raise Damaged(argument, str(file), f"an undamaged NetCDF file ({what})") from error
     found, sealed = data.attrs.get("format"), data.attrs.get(_CHECKSUM)
-    if found != kind and sealed in (None, checksum):
+    if sealed is None:
+        got = f"{file}, which was not saved by `save`: it has no checksum"
+        raise InvalidInput(argument, got, f"a file of the format {kind!r}, saved by `save`")
+    if found != kind and sealed == checksum:
         got = f"{file} of the format {shown(found)}"
         raise InvalidInput(argument, got, f"a file of the format {kind!r}")
     if sealed != checksum:

@@ -16,6 +16,9 @@ from twolayer.errors import instance, integer, non_negative, power_of_two
 from twolayer.overlaps import Overlaps
 from twolayer.quadrature import Quadrature
 
+#: What rounding leaves of a sum that vanishes, relative to its terms.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Task:
@@ -90,6 +93,11 @@ class Task:
         """Whether its expectations have closed forms."""
         return self.forms is self.activation
 
+    @property
+    def own(self) -> bool:
+        """Whether an activation is a function of the user's."""
+        return self.activation.code < 0 or self.target_activation.code < 0
+
     def __repr__(self) -> str:
         target = f", {self.target_activation.name!r}"
         same = self.target_activation is self.activation
@@ -118,8 +126,7 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     Returns
     -------
     float
-        Not below zero but for rounding, about 1e-16; zero at perfect learning, which is out of
-        reach where σ* ≠ σ.
+        Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.
         Costs O((p + k)²).
 
     References
@@ -143,7 +150,15 @@ def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None =
     """`excess_risk` from Ω, students first, unchecked; c is that of second layers of ones."""
     if c is None:
         c = coefficients(np.ones(p), np.ones(len(Omega) - p))
-    return float(c @ two_point(task, Omega, p) @ c) / 2
+    covariance = two_point(task, Omega, p)
+    return without_rounding(
+        float(c @ covariance @ c) / 2, np.abs(c) @ np.abs(covariance) @ np.abs(c)
+    )
+
+
+def without_rounding(value: float, scale: float) -> float:
+    """0 for what is below it by no more than rounding, in a sum of terms of this scale."""
+    return 0.0 if -_ROUNDING * scale < value < 0 else value
 
 
 def two_point(task: Task, Omega: np.ndarray, p: int) -> np.ndarray:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Trajectory(Result):
     r"""Overlaps and risk at recorded times.
 
-    Time is first; in the result of `simulate` a run axis stands before it.
+    Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
+    a copy, or what `to_xarray` returns, may be changed.
 
     Attributes
     ----------
@@ -39,6 +40,8 @@ class Trajectory(Result):
     a : array, shape ([R,] T, p)
     a_star : array, shape (k,)
         Second layers of students and targets, ones if there is none; a_star does not move.
+    steps : array of int64, shape (T,), or None
+        Of `simulate`: the SGD steps after which was recorded, each once.
     excess_risk : array, shape ([R,] T)
         R − Δ/2.
     risk : array, shape ([R,] T)
@@ -74,6 +77,7 @@ class Trajectory(Result):
     provenance: Mapping[str, Any] = field(default_factory=dict)
     a: np.ndarray | None = None
     a_star: np.ndarray | None = None
+    steps: np.ndarray | None = None
 
     def __repr__(self) -> str:
         runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
@@ -116,6 +120,9 @@ class Trajectory(Result):
         time = _index("time", time, self.t.size)
         run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
+        if np.isnan(self.excess_risk[where]):
+            got = f"{time} of run {run}, which had left the range of finite numbers"
+            raise InvalidInput("time", got, "earlier")
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -125,7 +132,8 @@ class Trajectory(Result):
         -------
         xarray.Dataset
             Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of
-            `simulate`), time, neuron, neuron_2, target, target_2.
+            `simulate`), time, neuron, neuron_2, target, target_2; of `simulate` the coordinate
+            steps, too.  Its arrays are copies.
 
         Examples
         --------
@@ -153,8 +161,13 @@ class Trajectory(Result):
             "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
             "risk": ((*run, "time"), self.risk, "population risk, label noise included"),
         }
-        time = {"units": "p d / γ steps", "long_name": "time t = steps · γ/(p d)"}
-        coords: dict[str, Any] = {"time": ("time", self.t, time)}
+        scheduled = isinstance(self.parameters.get("learning_rate"), str)
+        clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
+        coords: dict[str, Any] = {
+            "time": ("time", self.t, {"units": "p d / γ steps", "long_name": clock})
+        }
+        if self.steps is not None:
+            coords["steps"] = ("time", self.steps, {"long_name": "SGD steps", "units": "1"})
         for name, (dims, values, _) in data.items():
             if name in "QMP":
                 coords |= {
@@ -169,7 +182,7 @@ class Trajectory(Result):
             },
             coords,
             self._labels(),
-        )
+        ).copy(deep=True)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -191,12 +204,15 @@ class Divergence(ArithmeticError):
     Attributes
     ----------
     step : int
-        The step at which it happened: SGD steps in `simulate`, accepted
+        The step at which it happened first: SGD steps in `simulate`, accepted
         integrator steps in `solve`.
     time : float
-        The time t at which it happened, in units of p d / γ steps.
+        The time t at which it happened first, in units of p d / γ steps.
     trajectory : Trajectory
-        What had been recorded until then.
+        What was recorded.  Of `simulate` all runs: those that did not end so are whole, the
+        others NaN after their last time.
+    runs : tuple of int
+        Which runs of `trajectory` these are; empty where there is one only, as in `solve`.
 
     Examples
     --------
@@ -209,16 +225,29 @@ class Divergence(ArithmeticError):
     True 1
     """
 
-    def __init__(self, reason: str, step: int, time: float, trajectory: Trajectory | None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        step: int,
+        time: float,
+        trajectory: Trajectory | None,
+        runs: tuple[int, ...] = (),
+    ) -> None:
         self.reason, self.step, self.time, self.trajectory = reason, step, time, trajectory
-        super().__init__(reason, step, time, trajectory)
+        self.runs = tuple(runs)
+        super().__init__(reason, step, time, trajectory, self.runs)
 
     def __str__(self) -> str:
-        kept = 0 if self.trajectory is None else self.trajectory.t.size
-        return (
-            f"{self.reason} at step {self.step}, t = {self.time:.6g}; the {kept} times recorded "
-            "before are in .trajectory. A smaller learning rate may keep the run finite."
-        )
+        text = f"{self.reason} at step {self.step}, t = {self.time:.6g}; "
+        all_runs = 1 if self.trajectory is None else len(self.trajectory.M)
+        if len(self.runs) and all_runs > 1:
+            some = ", ".join(map(str, self.runs[:10])) + (", ..." if len(self.runs) > 10 else "")
+            text += f"so did in all {len(self.runs)} of {all_runs} runs ({some}). All of them are "
+            text += "in .trajectory, and the others are whole"
+        else:
+            kept = 0 if self.trajectory is None else self.trajectory.t.size
+            text += f"the {kept} times recorded before are in .trajectory"
+        return f"{text}. A smaller learning rate may keep the run finite."
 
 
 def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:

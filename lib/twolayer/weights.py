@@ -5,6 +5,7 @@ Builds on `overlaps`.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from twolayer.errors import array, fits_in_memory, flag, integer
 from twolayer.errors import seed as check_seed
 from twolayer.matrices import second_layer
 from twolayer.overlaps import Overlaps, dimension
+
+#: From this dimension on unit vectors are hardly meant.
+_HIGH = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,11 @@ class Weights:
     ------
     InvalidInput
         If shapes do not fit or entries are not finite.
+
+    Warns
+    -----
+    UserWarning
+        If all students, or all targets, are unit vectors: here their norm is about √d.
 
     Examples
     --------
@@ -57,6 +66,7 @@ class Weights:
         object.__setattr__(self, "W_star", array("W_star", W_star, (None, self.d)))
         object.__setattr__(self, "a", second_layer("a", a, self.p))
         object.__setattr__(self, "a_star", second_layer("a_star", a_star, self.k))
+        _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
 
     @property
     def p(self) -> int:
@@ -195,6 +205,24 @@ class Weights:
         M /= np.linalg.norm(M, axis=1, keepdims=True)
         W_star = np.sqrt(d) * np.eye(k, d)
         return cls(M @ W_star, W_star)
+
+
+def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
+    unit = [
+        name
+        for name, rows in weights.items()
+        if rows.shape[1] >= _HIGH
+        and np.allclose(np.einsum("ia,ia->i", rows, rows), 1.0, rtol=0, atol=2e-3)
+    ]
+    if unit:
+        d = weights[unit[0]].shape[1]
+        warnings.warn(
+            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
+            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
+            f"overlaps of 1/d are meant",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _fit(p: int, k: int, d: int) -> None:

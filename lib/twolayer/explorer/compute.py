@@ -172,20 +172,23 @@ def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[s
     t = asked.sgd_times()
     if t[-1] < asked.t_max:
         notes.append(f"SGD is shown up to t = {t[-1]:.3g}: more steps than the explorer takes.")
-    try:
-        run = simulate(
-            task,
-            start,
-            learning_rate=asked.learning_rate,
-            t_eval=t,
-            runs=asked.runs,
-            seed=asked.seed,
-            progress=False,
-        )
-    except Divergence as blown:
-        notes.append(f"SGD: {blown.reason} at t = {blown.time:.3g}.")
+    run = simulate(
+        task,
+        start,
+        learning_rate=asked.learning_rate,
+        t_eval=t,
+        runs=asked.runs,
+        seed=asked.seed,
+        on_divergence="keep",
+        progress=False,
+    )
+    whole = np.isfinite(run.excess_risk).all(1)
+    if not whole.all():
+        lost = f"{(~whole).sum()} of {whole.size} runs left the range of finite numbers"
+        notes.append(f"SGD: {lost}; the others are shown.")
+    if not whole.any():
         return None
-    low, median, high = np.quantile(run.excess_risk, (0.16, 0.5, 0.84), axis=0)
+    low, median, high = np.quantile(run.excess_risk[whole], (0.16, 0.5, 0.84), axis=0)
     return {
         "t": run.t.tolist(),
         "low": _floor(low),
