@@ -106,3 +106,51 @@ def random_overlaps(rng, p, k, rank=None, scale=1.0):
     rows = scale * rng.standard_normal((p + k, rank)) / np.sqrt(rank)
     Omega = rows @ rows.T
     return Omega[:p, :p], Omega[:p, p:], Omega[p:, p:]
+
+
+def panels(breaks, longest, far=8.0):
+    """Gauss-Legendre points and weights for N(0, 1), with a panel's end at each break."""
+    ends = np.concatenate((np.arange(-far, far, longest), [far], np.clip(breaks, -far, far)))
+    ends = np.unique(ends)
+    x, w = np.polynomial.legendre.leggauss(40)
+    half, middle = np.diff(ends) / 2, (ends[1:] + ends[:-1]) / 2
+    points = (middle[:, None] + half[:, None] * x).ravel()
+    weights = (half[:, None] * w).ravel() * np.exp(-(points**2) / 2) / sqrt(2 * pi)
+    return points, weights
+
+
+def pair_by_planes(student, unit, s, t, rho):
+    """E[σ(u) τ(w)], E[σ'(u) u τ(w)], E[σ'(u) w τ(w)] and E[σ'(u) τ'(w)], pointwise slopes."""
+    other = sqrt(max(1 - rho**2, 0.0))
+    mine, theirs = (np.array([*of.kinks, *of.bends]) for of in (student, unit))
+    breaks = np.concatenate((theirs / t, mine / (s * rho) if rho else []))
+    out = np.zeros(4)
+    for y, weight in zip(*panels(breaks, 2.0), strict=True):
+        if other > 0:
+            x, w = panels((mine / s - rho * y) / other, 3.0)
+        else:
+            x, w = np.zeros(1), np.ones(1)
+        u, v = s * (rho * y + other * x), np.array([t * y])
+        value, slopes = unit.sigma(v)[0], student.derivative(u) * w
+        out += weight * np.array(
+            [
+                value * (student.sigma(u) * w).sum(),
+                value * (slopes * u).sum(),
+                value * v[0] * slopes.sum(),
+                unit.derivative(v)[0] * slopes.sum(),
+            ]
+        )
+    return out
+
+
+def drift_by_planes(student, target, Omega, c, p):
+    """Σ_m c_m E[σ'(λ_j) λ_l σ_m(λ_m)]: λ_l is its mean given the two others, and a rest."""
+    out, size = np.zeros((p, len(c))), np.sqrt(np.diagonal(Omega))
+    for j, m in itertools.product(range(p), range(len(c))):
+        rho = 1.0 if j == m else min(max(Omega[j, m] / (size[j] * size[m]), -1.0), 1.0)
+        unit = student if m < p else target
+        _, with_own, with_other, _ = pair_by_planes(student, unit, size[j], size[m], rho)
+        pair = [j] if j == m else [j, m]
+        regression = np.linalg.solve(Omega[np.ix_(pair, pair)], Omega[pair])
+        out[j] += c[m] * (np.array([with_own, with_other])[: len(pair)] @ regression)
+    return out

@@ -37,7 +37,7 @@ def test_it_gives_the_closed_forms(name, rank):
     twice[0] = twice[1]
     twice[:, 0] = twice[:, 1]
     for covariance, weights, students in ((Omega, c, p), (twice, c_twice, 4)):
-        found = variance(activation, activation, covariance, weights, students, 48)
+        found = variance(activation.split, activation.split, covariance, weights, students, 48)
         closed = activation.variance(covariance, weights, students)
         np.testing.assert_allclose(found, closed, rtol=1e-5, atol=1e-6 * closed.max())
 
@@ -54,7 +54,10 @@ def test_it_by_monte_carlo(student, target, rank):
     root = vectors * np.sqrt(np.maximum(values, 0))
     fields = np.random.default_rng(3).standard_normal((SAMPLES, len(c))) @ root.T
     error = student.sigma(fields[:, :p]) @ c[:p] + target.sigma(fields[:, p:]) @ c[p:]
-    slopes, found = student.derivative(fields[:, :p]), variance(student, target, Omega, c, p, 72)
+    slopes, found = (
+        student.derivative(fields[:, :p]),
+        variance(student.split, target.split, Omega, c, p, 72),
+    )
     for i in range(p):
         for j in range(p):
             samples = slopes[:, i] * slopes[:, j] * error**2

@@ -40,13 +40,14 @@ from twolayer.errors import (
 )
 from twolayer.errors import executor as check_executor
 from twolayer.errors import seed as check_seed
+from twolayer.matrices import assemble
 from twolayer.overlaps import Overlaps
 from twolayer.plan import RECORDS, Plan, make_plan
 from twolayer.progress import Progress
 from twolayer.resume import bytes_needed, check
 from twolayer.state import Outcome
 from twolayer.storage import provenance
-from twolayer.task import Task
+from twolayer.task import Task, warn_unless_settled
 from twolayer.trajectory import Divergence, Trajectory, named
 from twolayer.weights import Weights
 
@@ -305,4 +306,14 @@ def _collect(
             RuntimeWarning,
             stacklevel=3,
         )
+    warn_unless_settled(_risk_error(trajectory), stacklevel=4)
     return trajectory
+
+
+def _risk_error(path: Trajectory) -> dict[str, tuple[float, float]]:
+    """What the recorded risks may be off by, at the first and last time of the first run."""
+    if path.task.closed or path.Q.ndim < path.M.ndim or not path.t.size:
+        return {}
+    forms, p = path.task.forms, path.M.shape[-2]
+    ends = [assemble(path.Q[0, n], path.M[0, n], path.P) for n in (0, -1)]
+    return {"the risk": (max(forms.risk_error(Omega, p) for Omega in ends), forms.tolerance)}

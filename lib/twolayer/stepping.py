@@ -21,7 +21,7 @@ Array = np.ndarray
 
 #: SciPy's integrators.
 METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
-_IMPLICIT = ("LSODA", "Radau", "BDF")
+IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000
@@ -142,7 +142,7 @@ def integrate(
             warnings.simplefilter("ignore")  # the integrator's own; failures are reported
             take(0.0, lambda: lambda _: y0)
             if not done():
-                extra = {"jac": jacobian} if method in _IMPLICIT and jacobian else {}
+                extra = {"jac": jacobian} if method in IMPLICIT and jacobian else {}
                 solver = getattr(integrators, method)(
                     derivative, 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
                 )
