@@ -43,15 +43,12 @@ def test_moments_of_pairs(student, target, s, t, rho):
     drift = forms.drift(Omega, c, 1)[0]
     found = [forms.two_point(Omega, 1)[0, 1], *drift]
     exact = pair_by_planes(student, target, s, t, rho)[:3]
-    own = [
-        pair_by_planes(of_one, of_one, x, x, 1.0)[0] for of_one, x in ((student, s), (target, t))
+    norms = [
+        pair_by_planes(unit, unit, size, size, 1.0)[0] for unit, size in ((student, s), (target, t))
     ]
-    np.testing.assert_allclose(forms.two_point(Omega, 1).diagonal(), own, rtol=2e-5)
-    scale = (
-        np.sqrt(own[0] * own[1])
-        * np.array([1, *np.abs(exact[1:]).max(initial=1, keepdims=True)] * 2)[:3]
-    )
-    assert (np.abs(found - exact) < 2e-5 * scale).all()
+    np.testing.assert_allclose(forms.two_point(Omega, 1).diagonal(), norms, rtol=2e-5)
+    largest = np.abs(exact).max() + np.sqrt(norms[0] * norms[1])
+    np.testing.assert_allclose(found, exact, atol=2e-5 * largest)
 
 
 @pytest.mark.parametrize(("student", "target"), [("jump and corner", "floor"), ("elu", "sign")])
@@ -68,11 +65,8 @@ OVERLAPS = tl.Overlaps([[1.0]], [[0.5]], [[1.0]])
 
 @pytest.mark.parametrize("target", [np.sign, Activation.of(np.sign, np.zeros_like, kinks=(0.0,))])
 def test_a_target_that_jumps(target):
-    """E[σ'(λ) λ* sign λ*] and the risk in closed form: Stein's lemma, and the arcsine law."""
+    """By Monte Carlo, false alarm 1e-6; the risk also in closed form."""
     task = tl.Task("erf", target)
-    c, s = 0.5, np.sqrt(2.0)
-    peak = np.sqrt(2 / np.pi) / s * np.sqrt(2 / np.pi) / np.sqrt(1 - c**2 / 2)
-    of_target = (1 - c**2) * peak + c * (-0.5 * np.sqrt(2 / np.pi)) * 0 + c**2 / 2 * peak
     drift = flow.psi_M(task, OVERLAPS)[0, 0]
     samples = np.random.default_rng(0).standard_normal((4_000_000, 2))
     u, w = samples[:, 0], 0.5 * samples[:, 0] + np.sqrt(0.75) * samples[:, 1]
@@ -82,9 +76,9 @@ def test_a_target_that_jumps(target):
         (drift, sigma.derivative(u) * w * error),
         (tl.risk(task, OVERLAPS), error**2 / 2),
     ):
-        assert abs(found - values.mean()) < 5 * values.std() / 2000  # false alarm 6e-7 each
-    assert of_target > 0
-    risk = (1 + 1 / 3 - 2 * (2 / np.pi) * np.arcsin(c / s)) / 2
+        assert abs(found - values.mean()) < 5 * values.std() / 2000
+    cross = (2 / np.pi) * np.arcsin(0.5 / np.sqrt(2))  # the arcsine law
+    risk = (1 + 1 / 3 - 2 * cross) / 2
     assert tl.risk(task, OVERLAPS) == pytest.approx(risk, rel=1e-9)
 
 
@@ -146,9 +140,9 @@ def test_ordinary_functions_need_no_warning():
 
 
 def test_a_large_error_of_the_variance_is_made_smaller_or_said():
-    """Seven students with a heavy-tailed target: by points, which are not enough."""
-    ov = tl.Overlaps(np.eye(7), np.zeros((7, 1)), np.eye(1), a=[2.8, -2.8] * 3 + [2.8])
-    settings = {"learning_rate": 0.1, "t_eval": [0.0, 1e-3], "progress": False}
+    """Forty students with a heavy-tailed target: by points, which are not enough."""
+    ov = tl.Overlaps(np.eye(40), np.zeros((40, 1)), np.eye(1), a=[2.8, -2.8] * 20)
+    settings = {"learning_rate": 0.1, "t_eval": [0.0, 1e-5], "progress": False}
     with pytest.warns(tl.QuadratureWarning, match="variance_error may be off"):
         path = tl.solve(tl.Task("tanh", "he3", points=4096), ov, **settings)
     assert path.provenance["variance_error"] > 1e-3
@@ -171,15 +165,15 @@ def test_sgd_follows_the_flow_of_a_target_that_jumps(target):
 
 
 def test_the_mean_field_of_a_target_that_jumps():
-    """Against the flow of the network at d = ∞, whose particles are its neurons."""
-    task, p = tl.Task("erf", np.sign), 40
+    """Against the flow of a network whose neurons are orthogonal outside the target span."""
+    task, p = tl.Task("erf", np.sign), 60
     m = np.linspace(-1.5, 1.5, p)[:, None]
     particles = tl.Particles(m, np.full(p, 0.5))
     settings = {"t_eval": [0.0, 1.0, 3.0], "progress": False}
     field = tl.solve_mean_field(task, particles, [[1.0]], d=np.inf, self_term="exact", **settings)
     network = tl.Overlaps(m @ m.T + 0.5 * np.eye(p), m, [[1.0]])
     path = tl.solve(task, network, terms="gradient-flow", **settings)
-    np.testing.assert_allclose(field.excess_risk, path.excess_risk, rtol=2e-3)
+    np.testing.assert_allclose(field.excess_risk, path.excess_risk, rtol=5e-3)
 
 
 def test_a_file_of_own_functions_refuses_another_function(tmp_path):

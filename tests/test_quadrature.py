@@ -53,7 +53,7 @@ def test_a_derivative_by_differences_will_do():
 
 def test_two_relus_are_closed():
     """The arc-cosine kernels of Cho & Saul (NeurIPS 2009)."""
-    Omega, c, p = state(1)
+    Omega, _, p = state(1)
     forms, size = tl.Task("relu").forms, np.sqrt(np.diagonal(Omega))
     scale = np.outer(size, size)
     angle = np.arccos(np.clip(Omega / scale, -1, 1))
