@@ -166,14 +166,14 @@ def test_sgd_follows_the_flow_of_a_target_that_jumps(target):
 
 def test_the_mean_field_of_a_target_that_jumps():
     """Against the flow of a network whose neurons are orthogonal outside the target span."""
-    task, p = tl.Task("erf", np.sign), 60
+    task, p = tl.Task("erf", np.sign), 30
     m = np.linspace(-1.5, 1.5, p)[:, None]
     particles = tl.Particles(m, np.full(p, 0.5))
     settings = {"t_eval": [0.0, 1.0, 3.0], "progress": False}
     field = tl.solve_mean_field(task, particles, [[1.0]], d=np.inf, self_term="exact", **settings)
     network = tl.Overlaps(m @ m.T + 0.5 * np.eye(p), m, [[1.0]])
-    path = tl.solve(task, network, terms="gradient-flow", **settings)
-    np.testing.assert_allclose(field.excess_risk, path.excess_risk, rtol=5e-3)
+    path = tl.solve(task, network, terms="gradient-flow", method="DOP853", **settings)
+    np.testing.assert_allclose(field.excess_risk, path.excess_risk, rtol=1e-2)
 
 
 def test_a_file_of_own_functions_refuses_another_function(tmp_path):

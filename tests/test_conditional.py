@@ -93,15 +93,12 @@ def test_it_vanishes_at_perfect_learning():
 @pytest.mark.parametrize("activation", [RELU, CLIPPED], ids=["relu", "clipped"])
 def test_it_does_not_jump(activation):
     """Second differences along a path shrink fourfold with half the step; a jump would stay."""
-    first, c, p = state(6)
+    (first, c, p), of = state(6), activation.split
     last = state(7)[0]
 
     def bends(steps):
         where = 0.4 + 0.02 * np.linspace(0, 1, steps + 1)
-        path = [
-            variance(activation.split, activation.split, (1 - x) * first + x * last, c, p, 24)
-            for x in where
-        ]
+        path = [variance(of, of, (1 - x) * first + x * last, c, p, 24) for x in where]
         return np.abs(np.diff(path, 2, axis=0)).max()
 
     coarse, fine = bends(16), bends(32)

@@ -67,6 +67,8 @@ def variance(student: Split, target: Split, Omega: Array, c: Array, p: int, orde
     >>> bool(abs(found / closed - 1).max() < 1e-9)
     True
     """
+    far = _FAR * np.sqrt(np.diagonal(Omega).max())
+    student, target = student.within(far), target.within(far)
     groups = (student, slice(0, p)), (target, slice(p, len(c)))
     out = np.empty((p, p))
     for i in range(p):
@@ -84,7 +86,7 @@ def _entry(
     rho = np.clip(along[j] / size[j], -1.0, 1.0)
     other = np.sqrt(1 - rho**2) if i != j else 0.0
     across = (Omega[j] / size[j] - rho * along) / other if other > _LEAST else np.zeros(len(c))
-    points = max(4, order // 3) if student.kinks.size else order
+    points = max(4, order // 3) if student.kinks.size or student.bends else order
     x, y, weight = _plane(student, size[i], size[j], rho, other, points)
     weight = weight * student.derivative(size[i] * x)
     weight *= student.derivative(size[j] * (rho * x + other * y))
@@ -101,7 +103,7 @@ def _plane(
     student: Split, s: float, t: float, rho: float, other: float, points: int
 ) -> tuple[Array, Array, Array]:
     """Points (x, y) and weights, with no kink of σ' between them."""
-    kinks = student.kinks
+    kinks = np.array(sorted((*student.kinks, *student.bends)))
     x, w = panels(kinks / s, points, _FAR)
     if other <= _LEAST:
         return x, np.zeros_like(x), w

@@ -38,7 +38,8 @@ ORDER, MOST_TERMS = 48, 400
 POINTS, SCRAMBLINGS = 2**15, 8
 #: Coordinates of points at most, and terms of Ψ^Var in two steps.
 _MOST_COORDINATES, _MOST_TERMS_IN_STEPS = 2**21, 120
-#: Pairs of smooth students, times units squared, up to which two steps are cheaper.
+#: Pairs of smooth students, times units squared, times kinks of the target, up to which two
+#: steps are cheaper.
 _FEW = 2000
 _TINY = np.finfo(float).tiny
 #: Standard deviations below this are taken for it; the moments are smooth there.
@@ -116,7 +117,8 @@ class Quadrature:
         return self._variances(Omega, c, p).mean(0)
 
     def _in_steps(self, n: int, p: int) -> bool:
-        return bool(self.student.kinks) or p * (p + 1) // 2 * n**2 <= _FEW
+        work = p * (p + 1) // 2 * n**2 * (1 + len(self.target.kinks))
+        return bool(self.student.kinks) or work <= _FEW
 
     def gain_with_norm(self, Q: Array, d: int) -> Array:
         """E[σ'(λ_i) σ'(λ_j) ‖x‖²] in d dimensions, by differences of `gain` along Q, (p, p)."""
