@@ -106,3 +106,48 @@ def random_overlaps(rng, p, k, rank=None, scale=1.0):
     rows = scale * rng.standard_normal((p + k, rank)) / np.sqrt(rank)
     Omega = rows @ rows.T
     return Omega[:p, :p], Omega[:p, p:], Omega[p:, p:]
+
+
+def panels(breaks, longest, far=8.0):
+    """Gauss-Legendre points and weights for N(0, 1), with a panel's end at each break (..., n)."""
+    fixed = np.append(np.arange(-far, far, longest), far)
+    fixed = np.broadcast_to(fixed, (*breaks.shape[:-1], fixed.size))
+    ends = np.sort(np.concatenate((fixed, np.clip(breaks, -far, far)), axis=-1), axis=-1)
+    x, w = np.polynomial.legendre.leggauss(40)
+    half, middle = np.diff(ends) / 2, (ends[..., 1:] + ends[..., :-1]) / 2
+    points = middle[..., None] + half[..., None] * x
+    weights = half[..., None] * w * np.exp(-(points**2) / 2) / sqrt(2 * pi)
+    return (of.reshape(*breaks.shape[:-1], -1) for of in (points, weights))
+
+
+def pair_by_planes(student, unit, s, t, rho):
+    """E[σ(u) τ(w)], E[σ'(u) u τ(w)], E[σ'(u) w τ(w)] and E[σ'(u) τ'(w)], pointwise slopes."""
+    other = sqrt(max(1 - rho**2, 0.0))
+    mine, theirs = (np.array([*of.kinks, *of.bends]) for of in (student, unit))
+    y, weight = panels(np.concatenate((theirs / t, mine / (s * rho) if rho else [])), 2.0)
+    if other > 0:
+        x, w = panels((mine / s - rho * y[:, None]) / other, 3.0)
+    else:
+        x, w = np.zeros((y.size, 1)), np.ones((y.size, 1))
+    u, v = s * (rho * y[:, None] + other * x), t * y
+    value, slopes = unit.sigma(v), student.derivative(u) * w
+    each = (
+        value * (student.sigma(u) * w).sum(1),
+        value * (slopes * u).sum(1),
+        value * v * slopes.sum(1),
+        unit.derivative(v) * slopes.sum(1),
+    )
+    return np.array([weight @ of for of in each])
+
+
+def drift_by_planes(student, target, Omega, c, p):
+    """Σ_m c_m E[σ'(λ_j) λ_l σ_m(λ_m)]: λ_l is its mean given the two others, and a rest."""
+    out, size = np.zeros((p, len(c))), np.sqrt(np.diagonal(Omega))
+    for j, m in itertools.product(range(p), range(len(c))):
+        rho = 1.0 if j == m else min(max(Omega[j, m] / (size[j] * size[m]), -1.0), 1.0)
+        unit = student if m < p else target
+        _, with_own, with_other, _ = pair_by_planes(student, unit, size[j], size[m], rho)
+        pair = [j] if j == m else [j, m]
+        regression = np.linalg.solve(Omega[np.ix_(pair, pair)], Omega[pair])
+        out[j] += c[m] * (np.array([with_own, with_other])[: len(pair)] @ regression)
+    return out

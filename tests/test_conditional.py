@@ -37,7 +37,7 @@ def test_it_gives_the_closed_forms(name, rank):
     twice[0] = twice[1]
     twice[:, 0] = twice[:, 1]
     for covariance, weights, students in ((Omega, c, p), (twice, c_twice, 4)):
-        found = variance(activation, activation, covariance, weights, students, 48)
+        found = variance(activation.split, activation.split, covariance, weights, students, 48)
         closed = activation.variance(covariance, weights, students)
         np.testing.assert_allclose(found, closed, rtol=1e-5, atol=1e-6 * closed.max())
 
@@ -54,7 +54,8 @@ def test_it_by_monte_carlo(student, target, rank):
     root = vectors * np.sqrt(np.maximum(values, 0))
     fields = np.random.default_rng(3).standard_normal((SAMPLES, len(c))) @ root.T
     error = student.sigma(fields[:, :p]) @ c[:p] + target.sigma(fields[:, p:]) @ c[p:]
-    slopes, found = student.derivative(fields[:, :p]), variance(student, target, Omega, c, p, 72)
+    slopes = student.derivative(fields[:, :p])
+    found = variance(student.split, target.split, Omega, c, p, 72)
     for i in range(p):
         for j in range(p):
             samples = slopes[:, i] * slopes[:, j] * error**2
@@ -64,7 +65,7 @@ def test_it_by_monte_carlo(student, target, rank):
 
 def test_the_error_is_stated_and_shrinks():
     Omega, c, p = state(4)
-    true = variance(RELU, RELU, Omega, c, p, 192)
+    true = variance(RELU.split, RELU.split, Omega, c, p, 192)
     for order, within in ((24, 5e-3), (48, 1e-4), (96, 1e-5)):
         forms = Quadrature(RELU, RELU, order)
         actual = np.abs(forms.variance(Omega, c, p) - true)
@@ -74,7 +75,7 @@ def test_the_error_is_stated_and_shrinks():
 
 def test_ten_students_and_five_targets():
     Omega, c, p = state(5, p=10, k=5)
-    found, finer = (variance(RELU, RELU, Omega, c, p, order) for order in (36, 48))
+    found, finer = (variance(RELU.split, RELU.split, Omega, c, p, order) for order in (36, 48))
     np.testing.assert_allclose(found, finer, rtol=1e-4, atol=1e-5 * finer.max())
 
 
@@ -83,21 +84,21 @@ def test_it_vanishes_at_perfect_learning():
     M = np.eye(2)[[0, 1, 0, 1]]
     Omega = np.block([[M @ M.T, M], [M.T, np.eye(2)]])
     for activation in (RELU, LEAKY, CLIPPED, get("tanh")):
-        found = variance(activation, activation, Omega, coefficients(np.ones(4), np.ones(2)), 4, 48)
+        found = variance(
+            activation.split, activation.split, Omega, coefficients(np.ones(4), np.ones(2)), 4, 48
+        )
         assert np.abs(found).max() < 1e-12
 
 
 @pytest.mark.parametrize("activation", [RELU, CLIPPED], ids=["relu", "clipped"])
 def test_it_does_not_jump(activation):
     """Second differences along a path shrink fourfold with half the step; a jump would stay."""
-    first, c, p = state(6)
+    (first, c, p), of = state(6), activation.split
     last = state(7)[0]
 
     def bends(steps):
         where = 0.4 + 0.02 * np.linspace(0, 1, steps + 1)
-        path = [
-            variance(activation, activation, (1 - x) * first + x * last, c, p, 24) for x in where
-        ]
+        path = [variance(of, of, (1 - x) * first + x * last, c, p, 24) for x in where]
         return np.abs(np.diff(path, 2, axis=0)).max()
 
     coarse, fine = bends(16), bends(32)

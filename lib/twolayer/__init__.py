@@ -17,7 +17,7 @@ from twolayer.ode import solve
 from twolayer.overlaps import Overlaps
 from twolayer.particles import Particles
 from twolayer.sgd import simulate
-from twolayer.task import Task, excess_risk, risk
+from twolayer.task import QuadratureWarning, Task, excess_risk, risk
 from twolayer.trajectory import Divergence, Trajectory
 from twolayer.weights import Weights
 
@@ -28,6 +28,7 @@ __all__ = [
     "MeanFieldTrajectory",
     "Overlaps",
     "Particles",
+    "QuadratureWarning",
     "Task",
     "Trajectory",
     "Weights",

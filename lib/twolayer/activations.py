@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import erf, quadrature, square
+from twolayer import erf, square
 from twolayer.errors import InvalidInput, choice, real, shown
+from twolayer.kinks import Slope, Split, check_derivative, find_kinks, split
 from twolayer.slopes import DriftSlopes
 
 Array = np.ndarray
@@ -41,13 +42,16 @@ class Activation:
         σ in LaTeX.
     sigma, derivative : callable
         σ and σ′ on arrays.
-    kinks : tuple of float
-        Where σ or σ′ is not smooth; quadrature is split there.
+    kinks, bends : tuple of float
+        Where σ or σ′ jumps, and where σ″ does; expectations treat them apart.
     two_point : callable
         ``two_point(C)``: the matrix E[σ(λ_a) σ(λ_b)] for λ ~ N(0, C), any
         number of leading axes, here and below.
+    coefficients : callable
+        ``coefficients(Omega, c, p)``: the (p, n) matrix B of Stein's lemma, with
+        Σ_m c_m E[σ'(λ_j) v σ(λ_m)] = Σ_m B_jm cov(v, λ_m) for any Gaussian v.
     drift : callable
-        ``drift(Omega, c, p)``: the (p, n) matrix Σ_m c_m E[σ'(λ_j) λ_l σ(λ_m)]
+        ``drift(Omega, c, p)``: BΩ, the (p, n) matrix Σ_m c_m E[σ'(λ_j) λ_l σ(λ_m)]
         for students j < p and units l < n = p + k.
     variance : callable
         ``variance(Omega, c, p)``: the (p, p) matrix
@@ -78,7 +82,9 @@ class Activation:
     sigma: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
     kinks: tuple[float, ...] = ()
+    bends: tuple[float, ...] = ()
     two_point: Callable[[Array], Array] | None = None
+    coefficients: Callable[[Array, Array, int], Array] | None = None
     drift: Callable[[Array, Array, int], Array] | None = None
     variance: Callable[[Array, Array, int], Array] | None = None
     gain: Callable[[Array], Array] | None = None
@@ -101,6 +107,11 @@ class Activation:
         """
         return self.two_point is not None
 
+    @property
+    def split(self) -> Split:
+        """σ as steps and ramps at its kinks, and a rest."""
+        return split(self.sigma, self.derivative, self.kinks, self.bends)
+
     @classmethod
     def of(
         cls,
@@ -115,11 +126,12 @@ class Activation:
         Parameters
         ----------
         sigma : callable
-            σ on arrays of any shape.
+            σ on arrays of any shape.  It may jump and have corners.
         derivative : callable, optional
-            σ′ likewise; by differences of fourth order if it is left out, which needs a smooth σ.
+            σ′ likewise, without the peaks of jumps: the slope that SGD goes by.  By differences
+            that reach across no kink if it is left out.
         kinks : tuple of float
-            Where σ or σ′ is not smooth.
+            Where σ or σ′ jumps, if you know; others are searched for.
         name : str, optional
             For files and pictures; the function's own by default.
 
@@ -130,29 +142,31 @@ class Activation:
         Raises
         ------
         InvalidInput
-            If the functions do not return finite numbers, one for each of their argument.
+            If the functions do not return finite numbers, one for each of their argument; if the
+            derivative is not that of σ; or if σ has kinks that cannot be resolved.
 
         Examples
         --------
+        >>> Activation.of(lambda x: np.clip(x, -1, 1)).kinks
+        (-1.0, 1.0)
         >>> softplus = Activation.of(lambda x: np.logaddexp(0, x), name="softplus")
         >>> float(softplus.derivative(np.zeros(1))[0].round(9))
         0.5
         """
         if not isinstance(kinks, tuple):
             raise InvalidInput("kinks", shown(kinks), "a tuple of numbers")
-        kinks = tuple(sorted(real("kinks", x) for x in kinks))
-        _probed("sigma", sigma)
+        given = tuple(real("kinks", x) for x in kinks)
+        kinks, bends = find_kinks(_probed("sigma", sigma), given)
         if derivative is None:
-            if kinks:
-                raise InvalidInput("derivative", "None", "given where σ has kinks")
-            derivative = quadrature.Slope(sigma)
+            derivative = Slope(sigma, tuple(sorted(kinks + bends)))
+        check_derivative(sigma, _probed("derivative", derivative), kinks)
         if name is None:
             name = str(getattr(sigma, "__name__", type(sigma).__name__))
         elif not isinstance(name, str):
             raise InvalidInput("name", shown(name), "text")
         if name in ACTIVATIONS | OTHERS:  # a file would be read back with ours
             name = f"own {name}"
-        return cls(name, rf"\mathrm{{{name}}}(x)", sigma, _probed("derivative", derivative), kinks)
+        return cls(name, rf"\mathrm{{{name}}}(x)", sigma, derivative, kinks, bends)
 
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
@@ -166,6 +180,7 @@ ACTIVATIONS: dict[str, Activation] = {
         sigma=forms.sigma,
         derivative=forms.derivative,
         two_point=forms.two_point,
+        coefficients=forms.coefficients,
         drift=forms.drift,
         drift_slopes=forms.drift_slopes,
         variance=forms.variance,

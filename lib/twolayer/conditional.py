@@ -11,24 +11,22 @@ h_r, Mehler's series turns the inner expectation into one of functions of single
     E[𝓔² | u, v] = Σ_r Σ_mm' c_m c_m' corr(g_m, g_m')^r f_mr f_m'r,
 
 with f_mr = E[σ(a_m + s_m g) h_r(g)], g standard normal.
-At a kink σ is a multiple of max(x − κ, 0), whose f_mr are closed, and a rest without a kink, for
-which Gauss points will do.  So σ' is only ever integrated between its kinks, and the result is
+A kink of σ is a step or a ramp, whose f_mr are closed (`orthants`), and for the rest Gauss points
+will do.  So σ' is only ever integrated between its kinks, and the result is
 continuous in Ω.  The series converges slowly only where g_m and g_m' are nearly the same; what it
 leaves of the kinks' E[f_m²], which is closed, is then the same for both, and is put into one last
-term.  So Ψ^Var vanishes at perfect learning, and is never negative.  Builds on `rules`.
+term.  So Ψ^Var vanishes at perfect learning, and is never negative.  Builds on `rules` and
+`kinks`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
+from scipy.special import ndtr
 
+from twolayer.kinks import Split
+from twolayer.orthants import coefficients, density
 from twolayer.rules import panels
-
-if TYPE_CHECKING:
-    from twolayer.activations import Activation
 
 Array = np.ndarray
 
@@ -37,53 +35,17 @@ _FAR = 7.5
 #: Standard deviations below this part of the whole are taken for it, and weights for nothing.
 _LEAST = 1e-7
 _NOTHING = 1e-17
-#: Where a density is taken for zero, for numbers too small are slow to reckon with.
-_NOWHERE = 20.0
-#: On each side of a kink, to see by how much the slope jumps.
-_BESIDE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """An activation, its kinks, and by how much its slope jumps there."""
-
-    activation: Activation
-    kinks: Array
-    jumps: Array
-
-    @property
-    def straight(self) -> bool:
-        """Whether there is nothing left but a straight line."""
-        bent = np.diff(self.smooth(np.linspace(-9.0, 9.0, 37)), 2)
-        return bool(np.abs(bent).max() < 1e-12)
-
-    def smooth(self, x: Array) -> Array:
-        """What is left without the kinks."""
-        value = self.activation.sigma(x)
-        for kink, jump in zip(self.kinks, self.jumps, strict=True):
-            value = value - jump * np.maximum(x - kink, 0.0)
-        return value
-
-    def smooth_slope(self, x: Array) -> Array:
-        """Its derivative."""
-        value = self.activation.derivative(x)
-        for kink, jump in zip(self.kinks, self.jumps, strict=True):
-            value = value - jump * np.heaviside(x - kink, 0.5)
-        return value
-
 
 #: Every activation and which units have it.
 _Groups = tuple[tuple[Split, slice], ...]
 
 
-def variance(
-    student: Activation, target: Activation, Omega: Array, c: Array, p: int, order: int
-) -> Array:
+def variance(student: Split, target: Split, Omega: Array, c: Array, p: int, order: int) -> Array:
     """E[σ'(λ_i) σ'(λ_j) (Σ_m c_m σ_m(λ_m))²] for students i, j < p.
 
     Parameters
     ----------
-    student, target : Activation
+    student, target : Split
     Omega : array, shape (n, n)
         Covariance of p students and the targets after them; may be singular.
     c : array, shape (n,)
@@ -99,13 +61,15 @@ def variance(
     Examples
     --------
     >>> from twolayer.activations import get
-    >>> square = get("square")
-    >>> Omega, c = np.array([[1.0, 0.5], [0.5, 1.0]]), np.array([-1.0, 1.0])
-    >>> found, closed = variance(square, square, Omega, c, 1, 48), square.variance(Omega, c, 1)
+    >>> square, Omega, c = get("square"), np.array([[1.0, 0.5], [0.5, 1.0]]), np.array([-1.0, 1.0])
+    >>> found = variance(square.split, square.split, Omega, c, 1, 48)
+    >>> closed = square.variance(Omega, c, 1)
     >>> bool(abs(found / closed - 1).max() < 1e-9)
     True
     """
-    groups = (split_at_kinks(student), slice(0, p)), (split_at_kinks(target), slice(p, len(c)))
+    far = _FAR * np.sqrt(np.diagonal(Omega).max())
+    student, target = student.within(far), target.within(far)
+    groups = (student, slice(0, p)), (target, slice(p, len(c)))
     out = np.empty((p, p))
     for i in range(p):
         for j in range(i, p):
@@ -113,17 +77,8 @@ def variance(
     return out
 
 
-def split_at_kinks(activation: Activation) -> Split:
-    """The activation as a sum of jump · max(x − kink, 0) and a rest without a kink."""
-    kinks = np.array(activation.kinks, dtype=float)
-    if not kinks.size:
-        return Split(activation, kinks, kinks)
-    jumps = activation.derivative(kinks + _BESIDE) - activation.derivative(kinks - _BESIDE)
-    return Split(activation, kinks, jumps)
-
-
 def _entry(
-    student: Activation, groups: _Groups, Omega: Array, c: Array, i: int, j: int, order: int
+    student: Split, groups: _Groups, Omega: Array, c: Array, i: int, j: int, order: int
 ) -> float:
     """One entry: the plane of (u, v), and what is left given them."""
     size = np.sqrt(np.maximum(np.diagonal(Omega), 1e-30))
@@ -131,7 +86,7 @@ def _entry(
     rho = np.clip(along[j] / size[j], -1.0, 1.0)
     other = np.sqrt(1 - rho**2) if i != j else 0.0
     across = (Omega[j] / size[j] - rho * along) / other if other > _LEAST else np.zeros(len(c))
-    points = max(4, order // 3) if student.kinks else order
+    points = max(4, order // 3) if student.kinks.size or student.bends else order
     x, y, weight = _plane(student, size[i], size[j], rho, other, points)
     weight = weight * student.derivative(size[i] * x)
     weight *= student.derivative(size[j] * (rho * x + other * y))
@@ -145,10 +100,10 @@ def _entry(
 
 
 def _plane(
-    student: Activation, s: float, t: float, rho: float, other: float, points: int
+    student: Split, s: float, t: float, rho: float, other: float, points: int
 ) -> tuple[Array, Array, Array]:
     """Points (x, y) and weights, with no kink of σ' between them."""
-    kinks = np.array(student.kinks)
+    kinks = np.array(sorted((*student.kinks, *student.bends)))
     x, w = panels(kinks / s, points, _FAR)
     if other <= _LEAST:
         return x, np.zeros_like(x), w
@@ -176,7 +131,7 @@ def _smooth_terms(split: Split, mean: Array, spread: Array, order: int) -> Array
     """E[f(mean + spread g) h_r(g)] for r < order, f the smooth part; 0 from order/2 on."""
     nodes = 4 if split.straight else order
     g, w = panels(np.empty(0), nodes)
-    values = split.smooth(mean[..., None] + spread[..., None] * g)
+    values = split.rest(mean[..., None] + spread[..., None] * g)
     out = np.zeros((order, *mean.shape))
     before, now = np.zeros_like(g), w
     for r in range(nodes // 2):
@@ -186,36 +141,25 @@ def _smooth_terms(split: Split, mean: Array, spread: Array, order: int) -> Array
 
 
 def _kink_terms(split: Split, mean: Array, spread: Array, order: int) -> Array:
-    """The same for the kinks: E[max(b + s g, 0) h_r(g)] in closed form, summed over them."""
+    """The same for the kinks, in closed form."""
     out = np.zeros((order, *mean.shape))
-    for kink, jump in zip(split.kinks, split.jumps, strict=True):
-        beta = (mean - kink) / spread
-        below, density = _normal(beta)
-        out[0] += jump * spread * (beta * below + density)
-        out[1] += jump * spread * below
-        before, now = np.zeros_like(beta), jump * spread * density
-        for r in range(2, order):
-            out[r] += now / np.sqrt(r * (r - 1))
-            before, now = now, (-beta * now - np.sqrt(r - 2) * before) / np.sqrt(r - 1)
+    for kink, jump, corner in zip(split.kinks, split.jumps, split.corners, strict=True):
+        ramp, step, _ = coefficients((kink - mean) / spread, order)
+        out += jump * step + corner * spread * ramp
     return out
 
 
 def _kink_square(split: Split, mean: Array, spread: Array) -> Array:
     """E[f(mean + spread g)²] of the kinked part f, (units, columns)."""
     out = np.zeros_like(mean)
-    for a, jump_a in zip(split.kinks, split.jumps, strict=True):
-        for b, jump_b in zip(split.kinks, split.jumps, strict=True):
-            beyond, gap = (mean - max(a, b)) / spread, abs(a - b)
-            below, density = _normal(beyond)
-            first = spread * (beyond * below + density)
-            second = spread**2 * ((beyond**2 + 1) * below + beyond * density)
-            out += jump_a * jump_b * (second + gap * first)
+    kinks = tuple(zip(split.kinks, split.jumps, split.corners, strict=True))
+    for a, jump_a, corner_a in kinks:
+        for b, jump_b, corner_b in kinks:
+            last, gap = max(a, b), abs(a - b)
+            beyond = (mean - last) / spread
+            above, here = ndtr(beyond), density(beyond)
+            first = spread * (beyond * above + here)
+            second = spread**2 * ((beyond**2 + 1) * above + beyond * here)
+            out += corner_a * corner_b * (second + gap * first) + jump_a * jump_b * above
+            out += 2 * jump_a * corner_b * (first + (last - b) * above)
     return out
-
-
-def _normal(x: Array) -> tuple[Array, Array]:
-    """Distribution and density of the standard normal law."""
-    from scipy.special import ndtr
-
-    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
-    return ndtr(x), np.where(np.abs(x) < _NOWHERE, density, 0.0)

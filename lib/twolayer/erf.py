@@ -49,17 +49,19 @@ def _determinant(C: Array, s: Array, p: int) -> Array:
     return s[..., :p, None] * s[..., None, :] - C[..., :p, :] ** 2
 
 
+def coefficients(Omega: Array, c: Array, p: int) -> Array:
+    """Stein's B: Σ_m c_m E[σ'(λ_j) v σ(λ_m)] = Σ_m B_jm cov(v, λ_m) for any Gaussian v."""
+    students, s = Omega[..., :p, :], 1 + diagonal(Omega)
+    B = _determinant(Omega, s, p)
+    np.sqrt(B, out=B)
+    np.divide((2 / np.pi) * c, B, out=B)
+    B[..., np.arange(p), np.arange(p)] -= np.einsum("...jm,...jm->...j", B, students) / s[..., :p]
+    return B
+
+
 def drift(Omega: Array, c: Array, p: int) -> Array:
     """Σ_m c_m E[σ'(λ_j) λ_l σ(λ_m)]."""
-    students, s = Omega[..., :p, :], 1 + diagonal(Omega)
-    A = _determinant(Omega, s, p)
-    np.sqrt(A, out=A)
-    np.divide(c, A, out=A)
-    own = np.einsum("...jm,...jm->...j", A, students) / s[..., :p]
-    out = A @ Omega
-    out -= np.multiply(own[..., None], students, out=A)
-    out *= 2 / np.pi
-    return out
+    return coefficients(Omega, c, p) @ Omega
 
 
 def drift_slopes(Omega: Array, c: Array, p: int) -> DriftSlopes:

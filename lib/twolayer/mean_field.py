@@ -27,13 +27,13 @@ from twolayer.errors import (
     positive,
     times,
 )
-from twolayer.fields import SELF_TERMS, make_field
+from twolayer.fields import FIELD, SELF_TERMS, Field, make_field, settled
 from twolayer.matrices import TOLERANCE, second_layer
 from twolayer.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.particles import Particles, cholesky
 from twolayer.stepping import METHODS, integrate
 from twolayer.storage import provenance
-from twolayer.task import Task, without_rounding
+from twolayer.task import Task, warn_unless_settled, without_rounding
 from twolayer.trajectory import Divergence
 
 
@@ -46,7 +46,7 @@ def solve_mean_field(
     t_eval: ArrayLike,
     a_star: ArrayLike | None = None,
     second_layer_ratio: float = 0.0,
-    self_term: str | None = None,
+    self_term: str = "none",
     nodes: int = 24,
     rtol: float = 1e-8,
     atol: float = 1e-12,
@@ -76,19 +76,20 @@ def solve_mean_field(
     second_layer_ratio : float
         η/γ >= 0, the learning rate of the second layer over that of the weights; it does not
         move by default.
-    self_term : str, optional
+    self_term : str
         How a particle acts on itself:
 
-        - "exact": as a neuron does, Ξ_ii = 1 (default for `particles.finite`);
-        - "none": as one of a continuum, not at all (default otherwise);
+        - "none": as one of a continuum, not at all.  This is what a network of finite width
+          follows best: what a neuron does to itself, the others soon balance;
+        - "exact": by Ξ_ii = 1, the equation of the paper, where all other Ξ_ij are drawn anew at
+          every instant; for particles that are neurons, until t ≈ p/8;
         - "independent": as "exact", but in dq/dt its own copy is taken to be uncorrelated with
           its part outside the target span, as in the numerics behind figure 5 b of the paper.
     nodes : int
-        Quadrature nodes for each direction of the target span, and two thirds as many for the
-        scalar product of two particles.  Converges spectrally: double it to see the error,
-        about 1e-6 in a drift at the default while norms are of order 1.  With kinks as fast at
-        d = ∞ if P is diagonal, otherwise slowly, about 1e-4 at the default.  Without effect for
-        square, in closed form.
+        Quadrature nodes to begin with for each direction of the target span, and two thirds as
+        many for the scalar product of two particles.  While half as many again move the drift by
+        more than 1e-4 of its size, there will be so many, up to a grid of 10⁷ numbers; beyond
+        there is a warning.  Without effect for square, in closed form.
     rtol, atol : float
     method : str
         One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
@@ -143,13 +144,13 @@ def solve_mean_field(
         if q.max() > TOLERANCE * max(1.0, np.abs(particles.m).max()):
             raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
         q = np.zeros(p)  # what rounding has left
-    if self_term is None:
-        self_term = "exact" if particles.finite else "none"
     choice("self_term", self_term, SELF_TERMS)
     a_star = second_layer("a_star", a_star, k)
     ratio = layer_rate("second_layer_ratio", second_layer_ratio)
     weight = particles.weight
-    field = make_field(task, L, p, d - k, self_term, nodes, a_star)
+
+    def field_with(nodes: int) -> Field:
+        return make_field(task, L, p, d - k, self_term, nodes, a_star)
 
     def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         a = y[p * (k + 1) :] if ratio else particles.a
@@ -164,7 +165,6 @@ def solve_mean_field(
         return np.concatenate(parts)
 
     alpha = np.linalg.solve(L, particles.m.T).T
-    of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
     def look(y: np.ndarray) -> bool:
@@ -173,19 +173,32 @@ def solve_mean_field(
         return False
 
     start = [alpha.ravel(), q, particles.a]
-    path = integrate(
-        derivative,
-        np.concatenate(start if ratio else start[:2]),
-        t_eval,
-        method=method,
-        rtol=rtol,
-        atol=atol,
-        stop=look,
-        foreign=task.own,
-        label="mean field",
-        progress=progress,
-    )
-    states = [unpack(y) for y in path.y]
+    asked, seen = nodes, [(alpha, q, particles.a)]
+    tolerance = FIELD * task.tolerance
+    while True:
+        field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
+        of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
+        risks.clear()
+        path = integrate(
+            derivative,
+            np.concatenate(start if ratio else start[:2]),
+            t_eval,
+            method=method,
+            rtol=rtol,
+            atol=atol,
+            stop=look,
+            foreign=task.own,
+            label="mean field",
+            progress=progress,
+        )
+        states = [unpack(y) for y in path.y]
+        if path.interrupted or path.failure:
+            break
+        finer = settled(field_with, nodes, seen + states[-1:], weight, tolerance)
+        error = finer[2]
+        if finer[1] == nodes:
+            break
+        nodes = finer[1]
     n = len(states)
     trajectory = MeanFieldTrajectory(
         t=path.t,
@@ -201,14 +214,17 @@ def solve_mean_field(
             "d": "inf" if d == math.inf else d,
             "second_layer_ratio": ratio,
             "self_term": self_term,
-            "nodes": nodes,
+            "nodes": asked,
             "method": method,
             "rtol": rtol,
             "atol": atol,
         },
-        provenance=provenance(steps=path.steps, **path.statistics),
+        provenance=provenance(
+            steps=path.steps, nodes=nodes, quadrature_error=error, **path.statistics
+        ),
     )
     if path.failure:
         raise Divergence(path.failure, path.steps, path.reached, trajectory)
     path.warn_if_interrupted()
+    warn_unless_settled({"the field": (error, tolerance)})
     return trajectory

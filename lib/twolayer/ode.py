@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from twolayer.accuracy import refined
 from twolayer.errors import (
     InvalidInput,
     choice,
@@ -27,11 +28,11 @@ from twolayer.errors import (
 from twolayer.flow import TERMS, dimension
 from twolayer.matrices import assemble
 from twolayer.overlaps import Overlaps
-from twolayer.stepping import METHODS, integrate
+from twolayer.stepping import IMPLICIT, METHODS, integrate
 from twolayer.storage import provenance
-from twolayer.task import Task, coefficients, excess_risk_of
+from twolayer.task import Task, coefficients, excess_risk_of, warn_unless_settled
 from twolayer.trajectory import Divergence, Trajectory, named
-from twolayer.unknowns import Flow
+from twolayer.unknowns import Flow, SpanFlow
 
 
 def solve(
@@ -84,7 +85,9 @@ def solve(
         has three right digits; the excess risk is a difference of overlaps, so
         smaller risks want a smaller `rtol`, down to about 1e-12.
     method : str
-        "LSODA", "Radau", "BDF" (for stiff flows), "RK45", "DOP853" or "RK23".
+        "LSODA", "Radau", "BDF" (for stiff flows), "RK45", "DOP853" or "RK23".  For gradient flow
+        with more than twice as many students as dimensions of their span the last three follow
+        the weights in that span, which are fewer numbers than the overlaps.
     stop_at_risk : float, optional
         Stop at the first time of `t_eval` at which the population risk R (label noise
         included) is no larger; later times are left out.  Must be above Δ/2.
@@ -95,8 +98,8 @@ def solve(
     -------
     Trajectory
         With the solver's statistics in `provenance`; where there are no closed forms also
-        `quadrature_error`, of the drift, and with "full" `variance_error`, of Ψ^Var, relative to
-        the largest entries.  After Ctrl-C, with a warning, of the times that were reached.
+        `quadrature_error`, of drift and risk, and with "full" `variance_error`, of Ψ^Var, relative
+        to their sizes.  After Ctrl-C, with a warning, of the times that were reached.
 
     Raises
     ------
@@ -155,8 +158,6 @@ def solve(
         if stop_at_risk <= floor:
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 
-    flow = Flow(task, overlaps, terms, gamma, eta, batch, d)
-
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
@@ -166,23 +167,38 @@ def solve(
         risks.append(excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c))
         return risks[-1] <= enough
 
-    path = integrate(
-        flow.derivative,
-        flow.start,
-        t_eval,
-        method=method,
-        rtol=rtol,
-        atol=atol,
-        jacobian=flow.jacobian,
-        stop=look,
-        foreign=callable(learning_rate) or task.own,
-        progress=progress,
-    )
+    in_span = terms == "gradient-flow" and not eta and method not in IMPLICIT
+    in_span = in_span and overlaps.rank < overlaps.p / 2
+    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
+    while True:
+        if in_span:
+            flow = SpanFlow(exact, overlaps)
+        else:
+            flow = Flow(exact, overlaps, terms, gamma, eta, batch, d)
+        risks.clear()
+        path = integrate(
+            flow.derivative,
+            flow.start,
+            t_eval,
+            method=method,
+            rtol=rtol,
+            atol=atol,
+            jacobian=None if in_span else flow.jacobian,
+            stop=look,
+            foreign=callable(learning_rate) or task.own,
+            progress=progress,
+        )
+        if path.interrupted or path.failure:
+            break
+        states = [(overlaps.Omega, overlaps.a), *_some_states(flow, path.y)]
+        try:
+            finer, seen = refined(exact, states, overlaps.a_star, terms, d)
+        except KeyboardInterrupt:  # the solution is there, and not to be lost
+            path, finer = replace(path, interrupted=True), exact
+        if finer is exact:
+            break
+        exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
     Q, M, a = flow.unpack(path.y)
-    try:
-        accuracy = {} if path.interrupted else _accuracy(task, overlaps, Q, M, terms)
-    except KeyboardInterrupt:  # the solution is there, and not to be lost
-        accuracy, path = {}, replace(path, interrupted=True)
     trajectory = Trajectory(
         t=path.t,
         Q=Q,
@@ -207,26 +223,21 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **accuracy,
+            **{name: error for name, (error, _) in seen.items()},
         ),
     )
     if path.failure:
         raise Divergence(path.failure, path.steps, path.reached, trajectory)
     path.warn_if_interrupted()
+    warn_unless_settled(seen)
     return trajectory
 
 
-def _accuracy(
-    task: Task, start: Overlaps, Q: np.ndarray, M: np.ndarray, terms: str
-) -> dict[str, float]:
-    """The errors of the quadrature, the larger of first and last state, if there is one."""
-    if task.closed:
-        return {}
-    c, p, forms = coefficients(start.a, start.a_star), start.p, task.forms
-    ends = [assemble(Q[n], M[n], start.P) for n in (0, -1)]
-    found = {"quadrature_error": max(forms.error(Omega, c, p) for Omega in ends)}
-    if TERMS[terms][0]:
-        of_variance = max(float(forms.variance_error(Omega, c, p).max()) for Omega in ends)
-        largest = max(float(forms.variance(Omega, c, p).max()) for Omega in ends)
-        found["variance_error"] = of_variance / max(largest, np.finfo(float).tiny)
-    return found
+def _some_states(flow: Flow | SpanFlow, path: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Ω and a at the last time, and where the students are largest: where expectations are hard."""
+    if not len(path):
+        return []
+    Q, M, a = flow.unpack(path)
+    a = np.broadcast_to(a, Q.shape[:-1])
+    chosen = {len(Q) - 1, int(np.trace(Q, axis1=1, axis2=2).argmax())}
+    return [(assemble(Q[n], M[n], flow.overlaps.P), a[n]) for n in sorted(chosen)]

@@ -108,7 +108,7 @@ class Result:
         path : path
         task : Task, optional
             The task it was made with.  Needed if that has functions of one's own, of which a
-            file keeps no more than the names; checked to have these names and this noise.
+            file keeps no more than names and some values; checked to have these, and this noise.
 
         Returns
         -------
@@ -152,6 +152,10 @@ class Result:
             raise InvalidInput("path", str(path), allowed) from error
         if _names(task) != written:
             raise InvalidInput("task", repr(task), f"the one of the file, {json.dumps(written)}")
+        seen = json.loads(data.attrs.get("functions", "[]"))
+        if seen and not np.allclose(seen, _values(task), rtol=1e-6, atol=1e-9):
+            allowed = "made of the functions of the file: it has another function of this name"
+            raise InvalidInput("task", repr(task), allowed)
         return cls(t=arrays.pop("time"), **arrays, task=task, **rest)
 
     @staticmethod
@@ -181,6 +185,7 @@ class Result:
         return {
             "format": self.FORMAT,
             "task": json.dumps(_names(self.task)),
+            "functions": json.dumps(_values(self.task) if _own(_names(self.task)) else []),
             "parameters": json.dumps(dict(self.parameters)),
             "provenance": json.dumps(dict(self.provenance)),
         }
@@ -211,11 +216,23 @@ def _names(task: Task) -> dict[str, Any]:
     }
 
 
+def _own(names: Mapping[str, Any]) -> list[str]:
+    """The functions that are none of ours, by which a file alone does not make a task."""
+    every = names["activation"], names["target_activation"]
+    return [name for name in every if name not in activations.ACTIVATIONS | activations.OTHERS]
+
+
+def _values(task: Task) -> list[list[float]]:
+    """What functions of one's own are known again by: their values at some points."""
+    x = np.linspace(-6, 6, 121) + 0.0271828
+    functions = task.activation.sigma, task.activation.derivative, task.target_activation.sigma
+    return [[float(value) for value in f(x)] for f in functions]
+
+
 def _named_task(written: Mapping[str, Any]) -> Task:
     """The task of these names."""
-    names = written["activation"], written["target_activation"]
-    own = [name for name in names if name not in activations.ACTIVATIONS | activations.OTHERS]
+    own = _own(written)
     if own:
         functions = " and ".join(dict.fromkeys(map(shown, own)))
         raise ValueError(f"its task must be given: the functions {functions} are none of ours")
-    return Task(*names, written["noise"])
+    return Task(written["activation"], written["target_activation"], written["noise"])

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from numpy.typing import ArrayLike
 
 from twolayer import checkpoint as checkpoints
+from twolayer.accuracy import risk_error
 from twolayer.chain import run
 from twolayer.cluster import check_workers
 from twolayer.costs import METHODS
@@ -190,7 +191,9 @@ def simulate(
             error.trajectory = gather(plan, ended, runs, stopped=False, **options)
             error.add_note(f"{len(ended)} of {runs} runs had ended: .trajectory of this error")
         raise
-    return gather(plan, outcomes, runs, stopped=stopped, **options)
+    trajectory = gather(plan, outcomes, runs, stopped=stopped, **options)
+    warn_unless_settled(risk_error(trajectory))
+    return trajectory
 
 
 def _run_all(

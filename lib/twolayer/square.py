@@ -29,6 +29,13 @@ def two_point(C: Array) -> Array:
     return d[..., :, None] * d[..., None, :] + 2 * C**2
 
 
+def coefficients(Omega: Array, c: Array, p: int) -> Array:
+    """Stein's B: Σ_m c_m E[σ'(λ_j) v σ(λ_m)] = Σ_m B_jm cov(v, λ_m) for any Gaussian v."""
+    B, here = 4 * Omega[..., :p, :] * c, np.arange(p)
+    B[..., here, here] += 2 * (diagonal(Omega) @ c)[..., None]
+    return B
+
+
 def drift(Omega: Array, c: Array, p: int) -> Array:
     """Σ_m c_m E[σ'(λ_j) λ_l σ(λ_m)] = 2 tr(CΩ) Ω + 4 ΩCΩ."""
     students, mean = Omega[..., :p, :], diagonal(Omega) @ c

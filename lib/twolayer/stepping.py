@@ -24,7 +24,7 @@ Array = np.ndarray
 
 #: SciPy's integrators.
 METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
-_IMPLICIT = ("LSODA", "Radau", "BDF")
+IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000
@@ -37,7 +37,7 @@ LATEST = 1e15
 _MANY = 1000
 #: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
 #: Implicit steps grow with the time that has passed, where little happens.
-_LOOK, _TOO_MANY, _TOO_MANY_IMPLICIT = 500, 1e8, 1e10
+_LOOK, _TOO_MANY, _TOO_MANYIMPLICIT = 500, 1e8, 1e10
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -142,7 +142,7 @@ def integrate(
     states: list[Array] = []
     solver: Any = None
     steps, stopped, interrupted, failure = 0, False, False, None
-    implicit, looked, pace = method in _IMPLICIT, (0.0, 0), 0.0
+    implicit, looked, pace = method in IMPLICIT, (0.0, 0), 0.0
     beside = (method == "LSODA" and foreign) or (implicit and y0.size >= _MANY)
     ask: Callable[..., Any] = _call
 
@@ -200,14 +200,14 @@ def integrate(
                 if steps % _LOOK == 0:
                     before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
                     looked, left = (solver.t, solver.nfev), t_eval[-1] - solver.t
-                    most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
+                    most = _TOO_MANYIMPLICIT if implicit else _TOO_MANY
                     # Steps that grow may become long enough; those that shrink end in a blow-up.
                     if left > most * pace and before < 2 * pace < 3 * before:
                         far = f"times up to {t_eval[-1]:.3g}"
                         raise InvalidInput(
                             "t_eval",
                             f"{far}, {left / pace:.0e} derivatives away by {method}",
-                            f"earlier, or with a method of long steps: {', '.join(_IMPLICIT)}",
+                            f"earlier, or with a method of long steps: {', '.join(IMPLICIT)}",
                         )
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)

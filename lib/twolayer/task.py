@@ -5,19 +5,48 @@ Builds on `activations` and `overlaps`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from twolayer import activations, quadrature
 from twolayer.activations import Activation
-from twolayer.errors import instance, integer, non_negative, power_of_two
+from twolayer.errors import instance, integer, non_negative, power_of_two, probability
 from twolayer.overlaps import Overlaps
 from twolayer.quadrature import Quadrature
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
 _ROUNDING = 1e-12
+
+
+class QuadratureWarning(UserWarning):
+    """An expectation did not settle to the tolerance of its task."""
+
+
+def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: int = 3) -> None:
+    """One `QuadratureWarning` of all expectations that may be off by more than they should be.
+
+    Parameters
+    ----------
+    errors : mapping
+        What each of them may be off by, and what it should be at most, relative.
+    stacklevel : int
+        Of the warning: 3 is the caller's caller.
+    """
+    bad = [
+        f"{name} may be off by {error:.1g} of its size (wanted: {most:.1g})"
+        for name, (error, most) in errors.items()
+        if not error <= most
+    ]
+    if bad:
+        remedy = (
+            "Give the kinks of functions that have any, Activation.of(…, kinks=…); more to begin "
+            "with, Task(…, order=…, points=…), or nodes=… of a mean field; or be content with "
+            "less, Task(…, tolerance=…)."
+        )
+        warnings.warn(f"{'; '.join(bad)}. {remedy}", QuadratureWarning, stacklevel=stacklevel)
 
 
 @dataclass(frozen=True)
@@ -34,9 +63,14 @@ class Task:
     noise : float
         Variance Δ >= 0 of the label noise.
     order : int
-        Gauss points in each direction, where there are no closed forms.
+        Terms of the series to begin with, where there are no closed forms; they are doubled, up
+        to 400, until drift and risk have settled.
     points : int
-        Quasi-random points of Ψ^Var, a power of two >= 128, likewise.
+        Quasi-random points of Ψ^Var to begin with, a power of two >= 128, likewise.
+    tolerance : float
+        What drift and risk may then be off by, relative to the sizes of the functions; Ψ^Var may
+        be off by a thousand times, and a mean field by a hundred times as much.  What is not
+        settled to that is warned of: a `QuadratureWarning`.
 
     Attributes
     ----------
@@ -63,6 +97,7 @@ class Task:
     activation: Activation
     target_activation: Activation
     noise: float
+    tolerance: float = field(compare=False)
     forms: Activation | Quadrature = field(compare=False)
 
     def __init__(
@@ -73,6 +108,7 @@ class Task:
         *,
         order: int = quadrature.ORDER,
         points: int = quadrature.POINTS,
+        tolerance: float = 1e-6,
     ) -> None:
         student = activations.get(activation)
         target = (
@@ -85,7 +121,9 @@ class Task:
         object.__setattr__(self, "activation", student)
         object.__setattr__(self, "target_activation", target)
         object.__setattr__(self, "noise", non_negative("noise", noise))
-        forms = student if closed else Quadrature(student, target, order, points)
+        tolerance = probability("tolerance", tolerance)
+        object.__setattr__(self, "tolerance", tolerance)
+        forms = student if closed else Quadrature(student, target, order, points, tolerance)
         object.__setattr__(self, "forms", forms)
 
     @property
@@ -97,6 +135,14 @@ class Task:
     def own(self) -> bool:
         """Whether an activation is a function of the user's."""
         return self.activation.code < 0 or self.target_activation.code < 0
+
+    def with_forms(self, forms: Quadrature) -> Task:
+        """The same task, its expectations found in another way."""
+        out = object.__new__(Task)
+        for name in ("activation", "target_activation", "noise", "tolerance"):
+            object.__setattr__(out, name, getattr(self, name))
+        object.__setattr__(out, "forms", forms)
+        return out
 
     def __repr__(self) -> str:
         target = f", {self.target_activation.name!r}"
@@ -143,6 +189,9 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     instance("task", task, Task)
     instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
+    if not task.closed:
+        found = task.forms.risk_error(overlaps.Omega, overlaps.p)
+        warn_unless_settled({"the risk": (found, task.forms.tolerance)})
     return excess_risk_of(task, overlaps.Omega, overlaps.p, c)
 
 

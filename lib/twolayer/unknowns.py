@@ -16,7 +16,7 @@ from twolayer.jacobian import jacobian
 from twolayer.matrices import assemble
 from twolayer.overlaps import Overlaps
 from twolayer.stepping import differences
-from twolayer.task import Task
+from twolayer.task import Task, coefficients
 
 
 class Unknowns:
@@ -109,3 +109,28 @@ class Flow(Unknowns):
             return np.reshape(rows, states.shape)
 
         return differences(each, t, y, scale=1.0)
+
+
+class SpanFlow:
+    """Gradient flow of the weights themselves, in coordinates of the span they never leave.
+
+    With rank r of Ω these are p r numbers, and Ω = A Aᵀ is positive semi-definite by itself:
+    dA_i/dt = a_i Σ_m B_im A_m, with Stein's coefficients B.
+    """
+
+    def __init__(self, task: Task, overlaps: Overlaps) -> None:
+        A = overlaps.factor()
+        self.task, self.overlaps, self.p = task, overlaps, overlaps.p
+        self.targets, self.start = A[self.p :], A[: self.p].ravel()
+
+    def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q, M and a of vectors."""
+        A = y.reshape(*y.shape[:-1], self.p, -1)
+        return A @ A.swapaxes(-1, -2), A @ self.targets.T, self.overlaps.a
+
+    def derivative(self, _: float, y: np.ndarray) -> np.ndarray:
+        """The flow dy/dt."""
+        A = np.concatenate((y.reshape(self.p, -1), self.targets))
+        c = coefficients(self.overlaps.a, self.overlaps.a_star)
+        B = self.task.forms.coefficients(A @ A.T, c, self.p)
+        return (self.overlaps.a[:, None] * (B @ A)).ravel()
