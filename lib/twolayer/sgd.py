@@ -46,7 +46,7 @@ from twolayer.plan import RECORDS, Plan, make_plan
 from twolayer.progress import Progress
 from twolayer.resume import bytes_needed, check
 from twolayer.state import Outcome
-from twolayer.task import Task
+from twolayer.task import Task, warn_unless_settled
 from twolayer.threads import is_local, while_there
 from twolayer.trajectory import Trajectory, named
 from twolayer.weights import Weights
