@@ -81,7 +81,7 @@ def check_workers(executor: Executor | None, module: str) -> None:
     except TimeoutError:
         allowed = f"one whose workers answer within {_WORKERS:g} s"
         raise InvalidInput(
-            "executor", "a Dask cluster with a worker that is silent", allowed
+            "executor", "a Dask cluster with a silent worker", allowed
         ) from None
     finally:
         pool.shutdown(wait=False)
