@@ -80,9 +80,7 @@ def check_workers(executor: Executor | None, module: str) -> None:
         found = asked.result(_WORKERS)
     except TimeoutError:
         allowed = f"one whose workers answer within {_WORKERS:g} s"
-        raise InvalidInput(
-            "executor", "a Dask cluster with a silent worker", allowed
-        ) from None
+        raise InvalidInput("executor", "a Dask cluster with a silent worker", allowed) from None
     finally:
         pool.shutdown(wait=False)
     for worker, digest in found.items():
