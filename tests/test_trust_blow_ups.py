@@ -44,7 +44,7 @@ def processes():
 
 def dask():
     distributed = pytest.importorskip("distributed")
-    client = distributed.Client(processes=False, n_workers=1, dashboard_address=None)
+    client = distributed.Client(processes=False, n_workers=1, dashboard_address=":0")
     return client.get_executor()
 
 

@@ -94,7 +94,7 @@ def test_so_are_the_times_of_fluctuations_and_exits(t):
 def scheduler():
     """The address of a cluster without workers."""
     distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 0, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(host="tcp://127.0.0.1", **options) as local:
         yield local.scheduler_address
 
@@ -151,7 +151,7 @@ def test_a_worker_without_the_package_is_refused_and_named(scheduler):
 
 def test_workers_of_another_version_are_refused(monkeypatch):
     distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 1, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as local, distributed.Client(local) as client:
         assert sgd_on(client.get_executor()).risk.shape == (2, 1)
         # The worker is a thread of this process.
