@@ -236,11 +236,16 @@ def test_a_run_that_blows_up_says_so_with_what_it_has(gamma, method):
     with pytest.raises(tl.Divergence) as caught:
         tl.simulate(tl.Task("square"), start, learning_rate=gamma, t_eval=t, method=method, runs=2)
     kept = caught.value.trajectory
-    assert finite(kept)
-    assert 1 <= kept.t.size < t.size
-    assert kept.excess_risk.shape == (kept.Q.shape[0], kept.t.size)
+    reached = np.isfinite(kept.excess_risk).sum(1)
+    for run, count in enumerate(reached):  # NaN after the last time of each, and nowhere else
+        assert np.isfinite(kept.Q[run, :count]).all()
+        assert np.isnan(kept.Q[run, count:]).all()
+    assert reached.min() >= 1
+    assert kept.t.size == reached.max() < t.size
+    assert kept.excess_risk.shape == (2, kept.t.size)
+    assert caught.value.runs == (0, 1)
     assert caught.value.step >= 1
-    assert caught.value.time >= kept.t[-1]
+    assert caught.value.time >= kept.t[reached.min() - 1]
     assert "smaller learning rate" in str(caught.value)
 
 

@@ -147,6 +147,7 @@ def test_a_tensor_that_requires_a_gradient_is_told_to_detach():
         lambda: tl.Weights(W, np.eye(1, 5)),
         lambda: tl.Overlaps(W, [[1.0]], [[1.0]]),
         lambda: tl.Particles(W, [1.0, 1.0]),
+        lambda: tl.Particles([[1.0]], Parameter([1.0])),
         lambda: tl.solve(TASK, OVERLAPS, learning_rate=0.5, t_eval=Parameter([1.0])),
         lambda: tl.solve(TASK, OVERLAPS, learning_rate=0.5, t_eval=[Parameter([1.0])]),
     ):

@@ -168,15 +168,14 @@ def exit_quantiles(
     array([2.28, 2.54, 2.97])
     """
     d, p = integer("d", d, 1), integer("p", p, 1, _WIDEST)
-    one_each = np.ndim(levels) > 0
-    levels = array("levels", levels, (None,), or_number=True)
-    if not ((levels > 0) & (levels < 1)).all():
-        raise InvalidInput("levels", shown(levels.tolist()), "above 0 and below 1")
+    some = array("levels", levels, (None,), or_number=True)
+    if not ((some > 0) & (some < 1)).all():
+        raise InvalidInput("levels", shown(some.tolist()), "above 0 and below 1")
     flow = _exit_of(d, learning_rate, noise, p, spherical, threshold)
     from scipy.special import chdtri  # not at import: it takes a while
 
-    found = flow(chdtri(p, levels))
-    return found if one_each else found[0]
+    found = flow(chdtri(p, some))
+    return found if np.ndim(levels) else found[0]
 
 
 def mean_exit_time(

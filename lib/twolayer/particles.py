@@ -62,9 +62,13 @@ class Particles:
         finite: bool = True,
         a: ArrayLike | None = None,
     ) -> None:
-        q = array("q", q, (None,))
-        p = len(q)
-        m = array("m", m, (p, None))
+        m, q = array("m", m, (None, None)), array("q", q, (None,))
+        p, k = m.shape
+        if k == q.size != p:
+            raise InvalidInput(
+                "m", f"shape {m.shape}", f"of shape {(k, p)}, as q has it: transposed"
+            )
+        q = array("q", q, (p,))
         if q.min() < -TOLERANCE * max(1.0, q.max()):
             raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
         weight = array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
