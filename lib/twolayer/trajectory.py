@@ -242,7 +242,7 @@ class Divergence(ArithmeticError):
         all_runs = 1 if self.trajectory is None else len(self.trajectory.M)
         if len(self.runs) and all_runs > 1:
             some = ", ".join(map(str, self.runs[:10])) + (", ..." if len(self.runs) > 10 else "")
-            text += f"in all {len(self.runs)} of {all_runs} runs ({some}) did. All runs are in "
+            text += f"in the end {len(self.runs)} of {all_runs} runs ({some}) did. All are in "
             text += ".trajectory, and the others are whole"
         else:
             kept = 0 if self.trajectory is None else self.trajectory.t.size
