@@ -8,8 +8,8 @@ for a third unit v, without any inverse and also where u and w are the same.  Th
 with `order` terms and doubles until it has settled to a hundredth of the tolerance, or costs too
 much.
 
-Ψ^Var is an expectation over all units at once.  For students with kinks, and for a few smooth
-ones, it is taken in two steps (`conditional`); for many smooth ones it comes from randomised
+Ψ^Var is an expectation over all units at once.  With kinks, and for a few smooth
+students, it is taken in two steps (`conditional`); for many smooth ones it comes from randomised
 quasi-Monte Carlo (scrambled Sobol points, always the same).  Everything says its own error.
 Builds on `series` and `conditional`.
 """
@@ -38,8 +38,7 @@ ORDER, MOST_TERMS = 48, 400
 POINTS, SCRAMBLINGS = 2**15, 8
 #: Coordinates of points at most, and terms of Ψ^Var in two steps.
 _MOST_COORDINATES, _MOST_TERMS_IN_STEPS = 2**21, 120
-#: Pairs of smooth students, times units squared, times kinks of the target, up to which two
-#: steps are cheaper.
+#: Pairs of students, times units squared, up to which two steps are cheaper for smooth functions.
 _FEW = 2000
 _TINY = np.finfo(float).tiny
 #: Standard deviations below this are taken for it; the moments are smooth there.
@@ -117,8 +116,9 @@ class Quadrature:
         return self._variances(Omega, c, p).mean(0)
 
     def _in_steps(self, n: int, p: int) -> bool:
-        work = p * (p + 1) // 2 * n**2 * (1 + len(self.target.kinks))
-        return bool(self.student.kinks) or work <= _FEW
+        # Points fall on either side of a kink: what they give is not continuous in Ω.
+        kinks = bool(self.student.kinks or self.target.kinks)
+        return kinks or p * (p + 1) // 2 * n**2 <= _FEW
 
     def gain_with_norm(self, Q: Array, d: int) -> Array:
         """E[σ'(λ_i) σ'(λ_j) ‖x‖²] in d dimensions, by differences of `gain` along Q, (p, p)."""
