@@ -1,6 +1,6 @@
 """The field of particles of any kind, on a grid; `Field` of `twolayer.fields`.
 
-Builds on `task`, `kinks` and `rules`.
+Builds on `task` and `rules`.
 """
 
 from __future__ import annotations
