@@ -124,9 +124,9 @@ def pair_by_planes(student, unit, s, t, rho):
     """E[σ(u) τ(w)], E[σ'(u) u τ(w)], E[σ'(u) w τ(w)] and E[σ'(u) τ'(w)], pointwise slopes."""
     other = sqrt(max(1 - rho**2, 0.0))
     mine, theirs = (np.array([*of.kinks, *of.bends]) for of in (student, unit))
-    y, weight = panels(np.concatenate((theirs / t, mine / (s * rho) if rho else [])), 2.0)
+    y, weight = panels(np.concatenate((theirs / t, mine / (s * rho) if rho else [])), 0.5)
     if other > 0:
-        x, w = panels((mine / s - rho * y[:, None]) / other, 3.0)
+        x, w = panels((mine / s - rho * y[:, None]) / other, 1.0)
     else:
         x, w = np.zeros((y.size, 1)), np.ones((y.size, 1))
     u, v = s * (rho * y[:, None] + other * x), t * y

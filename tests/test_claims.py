@@ -96,6 +96,7 @@ def test_comparison_takes_exact_times_and_known_curves_only():
         np.eye(2),
         d=5,
         t_eval=grid,
+        self_term="exact",
     )
     found = paper.compare("3-left", {100: mf, 7: mf}, {100: paper.risk_with_index_slip(mf)})
     assert [(c.curve, c.t) for c in found] == [(100, 1), (100, 100)]

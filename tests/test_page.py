@@ -237,6 +237,7 @@ def test_from_a_file_the_triangle_works_and_run_live_explains(browser, built_boo
 
 def test_a_notebook_with_a_widget_needs_no_kernel_and_has_buttons(browser, clone, monkeypatch):
     monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(clone))
     book = small_book(clone)
     template = clone / "notebooks/tiny.ipynb"
     write_notebook(

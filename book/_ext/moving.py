@@ -29,17 +29,21 @@ ALT = (
 )
 
 
-def frames(trajectory: Trajectory) -> dict[str, Any]:
-    """Cosines (neuron, time, target) and excess risk (time) of the first run, rounded."""
+def frames(trajectory: Trajectory, wanted: np.ndarray) -> dict[str, Any]:
+    """Cosines (neuron, time, target) and excess risk (time) of the first run, rounded.
+
+    SGD stands still between its steps, so that a wanted time may show the state of another.
+    """
     times = len(trajectory.t)
+    at = np.abs(trajectory.t[:, None] - wanted).argmin(0)
     Q, M = (x.reshape(-1, times, *x.shape[-2:])[0] for x in (trajectory.Q, trajectory.M))
     norms = np.sqrt(np.diagonal(Q, axis1=1, axis2=2))
     cosines = M / norms[:, :, None] / np.sqrt(np.diag(trajectory.P))
     risk = np.atleast_2d(trajectory.excess_risk)[0]
     return {
-        "t": [float(f"{t:.4g}") for t in trajectory.t],
-        "neurons": np.moveaxis(cosines, 1, 0).round(3).tolist(),
-        "risk": [float(f"{value:.3g}") for value in risk],
+        "t": [float(f"{t:.4g}") for t in trajectory.t[at]],
+        "neurons": np.moveaxis(cosines[at], 1, 0).round(3).tolist(),
+        "risk": [float(f"{value:.3g}") for value in risk[at]],
     }
 
 
@@ -48,8 +52,8 @@ def content(folder: Path) -> dict[str, Any]:
     ode = Trajectory.load(folder / f"{FIGURE}-ode.nc")
     files = sorted(folder.glob(f"{FIGURE}-sgd-*.nc"))
     runs = [Trajectory.load(file) for file in files]
-    sgd = [{"d": run.parameters["d"], **frames(run)} for run in runs]
-    return {"ode": frames(ode), "sgd": sgd}
+    sgd = [{"d": run.parameters["d"], **frames(run, ode.t)} for run in runs]
+    return {"ode": frames(ode, ode.t), "sgd": sgd}
 
 
 class Moving(SphinxDirective):

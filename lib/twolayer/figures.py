@@ -100,6 +100,9 @@ def make(
 
     Examples
     --------
+    >>> from twolayer.catalogue import project_root
+    >>> from twolayer.errors import InvalidInput
+    >>> from twolayer.figures import make
     >>> try:
     ...     make(project_root(), ids=["7"])
     ... except InvalidInput as error:

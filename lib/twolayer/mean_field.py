@@ -80,7 +80,7 @@ def solve_mean_field(
         How a particle acts on itself:
 
         - "none": as one of a continuum, not at all.  This is what a network of finite width
-          follows best: what a neuron does to itself, the others soon balance;
+          follows best from some ten neurons on: what one does to itself, the others soon balance;
         - "exact": by Ξ_ii = 1, the equation of the paper, where all other Ξ_ij are drawn anew at
           every instant; for particles that are neurons, until t ≈ p/8;
         - "independent": as "exact", but in dq/dt its own copy is taken to be uncorrelated with

@@ -186,12 +186,17 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     >>> excess_risk(Task("erf"), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.0
     """
+    return _checked_risk(task, overlaps)
+
+
+def _checked_risk(task: Task, overlaps: Overlaps) -> float:
+    """`excess_risk`, called by a function that the user called."""
     instance("task", task, Task)
     instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
     if not task.closed:
         found = task.forms.risk_error(overlaps.Omega, overlaps.p)
-        warn_unless_settled({"the risk": (found, task.forms.tolerance)})
+        warn_unless_settled({"the risk": (found, task.forms.tolerance)}, stacklevel=4)
     return excess_risk_of(task, overlaps.Omega, overlaps.p, c)
 
 
@@ -235,4 +240,4 @@ def risk(task: Task, overlaps: Overlaps) -> float:
     >>> risk(Task("square", noise=1.0), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.5
     """
-    return excess_risk(task, overlaps) + task.noise / 2
+    return _checked_risk(task, overlaps) + task.noise / 2
