@@ -160,7 +160,7 @@ def integrate(
         return stopped or len(states) == t_eval.size
 
     def asking(function: Callable[..., Array]) -> Callable[..., Array]:
-        return lambda *arguments: ask(function, *arguments)
+        return lambda t, y: ask(function, t, y)  # old LSODA counts the arguments
 
     def step_beside() -> str | None:
         nonlocal ask
