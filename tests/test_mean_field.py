@@ -288,6 +288,32 @@ def test_sgd_follows_it():
     np.testing.assert_allclose(ratio.mean(0), 1, atol=0.04)
 
 
+@pytest.mark.parametrize(("name", "within"), [("square", 1e-3), ("erf", 0.3)])
+def test_the_default_is_what_a_network_does(name, within):
+    """Risk at t = 910 of gradient flow of 100 neurons: nearer without self term than with it."""
+    start, t = tl.Weights.gaussian(p=100, k=2, d=5, seed=0), [910.0]
+    task, P = tl.Task(name), start.overlaps().P
+    particles = tl.Particles.from_weights(start)
+    flow = {"terms": "gradient-flow", "method": "DOP853", "rtol": 1e-9, "atol": 1e-13}
+    network = tl.solve(task, start.overlaps(), t_eval=t, **flow).excess_risk[0]
+    default, exact = (
+        tl.solve_mean_field(task, particles, P, d=5, t_eval=t, **more).excess_risk[0]
+        for more in ({}, {"self_term": "exact"})
+    )
+    assert abs(default / network - 1) < within < abs(exact / network - 1) * 2
+    assert abs(default - network) < abs(exact - network)
+
+
+def test_the_default_follows_sgd_of_a_wide_network():
+    """p = 5000, square, k = 1, d = 3: a run at γ/p = 0.004, and 4 %."""
+    start = tl.Weights.gaussian(p=5000, k=1, d=3, seed=0)
+    settings = {"t_eval": [10.0, 50.0, 150.0], "progress": False}
+    run = tl.simulate(tl.Task("square"), start, learning_rate=20.0, record="norms", **settings)
+    particles = tl.Particles.from_weights(start)
+    field = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, **settings)
+    np.testing.assert_allclose(run.excess_risk[0], field.excess_risk, rtol=0.04)
+
+
 def test_cosines_and_norms():
     w = tl.Weights.gaussian(p=6, k=2, d=5, seed=0, orthonormal_target=False)
     ov = w.overlaps()
