@@ -32,7 +32,7 @@ import numpy as np
 from twolayer.errors import InvalidInput, array, choice, instance, integer, non_negative, shown
 from twolayer.matrices import assemble, second_layer, symmetric
 from twolayer.overlaps import Overlaps
-from twolayer.task import Task, coefficients, two_point
+from twolayer.task import Task, coefficients, two_point, warn_unless_settled
 
 Array = np.ndarray
 
@@ -277,8 +277,13 @@ def _second_moments(task: Task, d: int | None) -> tuple[Callable[..., Array], ..
 
 
 def _check(task: Task, overlaps: Overlaps) -> None:
+    """Refuse what is none of them, and warn where expectations do not settle."""
     instance("task", task, Task)
     instance("overlaps", overlaps, Overlaps)
+    if not task.closed:
+        c = coefficients(overlaps.a, overlaps.a_star)
+        off = task.forms.drift_error(overlaps.Omega, c, overlaps.p)
+        warn_unless_settled({"the drift": (off, task.tolerance)}, stacklevel=4)
 
 
 def _drifts(task: Task, Omega: Array, a: Array, a_star: Array) -> tuple[Array, Array]:

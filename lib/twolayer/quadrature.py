@@ -176,6 +176,10 @@ class Quadrature:
         )
         return float(max(off_drift, off_risk, *changes))
 
+    def drift_error(self, Omega: Array, c: Array, p: int) -> float:
+        """What the series says that `coefficients` may be off by, relative to its largest entry."""
+        return self._settled(lambda order: self._coefficients(Omega, c, p, order))[1]
+
     def risk_error(self, Omega: Array, p: int) -> float:
         """What the series says that `two_point` may be off by, relative to its largest entry."""
         return self._settled(lambda order: self._two_point(Omega, p, order))[1]
