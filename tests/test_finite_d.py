@@ -68,7 +68,7 @@ def test_infinite_d_is_the_flow(name):
 def test_without_closed_forms(name, p):
     """The gain to 1e-9; the variance, in two steps and by points, to its own error (alarm 1e-4)."""
     closed, d = get(name), 6
-    by_points = Quadrature(closed, closed)
+    by_points = Quadrature(closed, closed).finer_variance(p + 2, p, factor=8)
     Omega, Q = state(0, p, 2)
     c = coefficients(np.ones(p), np.ones(2))
     np.testing.assert_allclose(
