@@ -12,7 +12,7 @@ import twolayer as tl
 from benchmarks import yardsticks
 from benchmarks.results import Cost, Curve, Line, Result, Size
 from benchmarks.timing import fastest
-from twolayer.fields import make_field
+from twolayer.mean_field.field import make_field
 
 #: Seconds a step of erf with Ξ at p = 100 takes in the paper's own code.
 PUBLISHED_XI = 9.7

@@ -12,7 +12,7 @@ from benchmarks import yardsticks
 from benchmarks.results import Cost, Curve, Line, Result, Size
 from benchmarks.timing import fastest, matrix_product
 from twolayer.flow import right_hand_side
-from twolayer.task import excess_risk_of
+from twolayer.problem.task import excess_risk_of
 
 #: Seconds a right-hand side of the full flow at p = 100, k = 5 takes in the paper's own code.
 PUBLISHED_FULL = 0.42

@@ -10,8 +10,8 @@ import matplotlib.style as mpl_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from twolayer.colours import COLOURS
-from twolayer.plotting import STYLE, TWO
+from companion.drawing.colours import COLOURS
+from companion.drawing.plotting import STYLE, TWO
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 

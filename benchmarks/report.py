@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twolayer import tables
+from companion.claims import tables
 
 HEADER = ("what", "measured", "yardstick", "ratio", "target", "")
 HISTORY = (

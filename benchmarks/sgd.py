@@ -12,7 +12,7 @@ import twolayer as tl
 from benchmarks import yardsticks
 from benchmarks.results import Cost, Curve, Line, Result, Size
 from benchmarks.timing import fastest, matrix_product
-from twolayer.draws import Draws
+from twolayer.sgd.draws import Draws
 
 LEARNING_RATE, NOISE = 0.05, 1e-3
 _DIRECT = "SGD, direct"

@@ -14,14 +14,14 @@ import nbformat
 import needs
 import pytest
 
-from twolayer.lock import locked
+from twolayer.support.lock import locked
 
 ROOT = Path(__file__).resolve().parents[1]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 #: Whose tests begin by building the book, which the files that come last want to be ready.
-BUILDER = ROOT / "tests/test_book.py"
+BUILDER = ROOT / "tests/companion/test_book.py"
 
 FIGURES_YML = """\
 tiny:
@@ -89,6 +89,16 @@ def clone(tmp_path: Path) -> Path:
         "print(a * b)",
     )
     return tmp_path
+
+
+def contents(clone: Path) -> dict[str, object]:
+    """What a build has made, run times aside."""
+    folder = clone / "book/figures"
+    out: dict[str, object] = {f.name: f.read_bytes() for f in folder.glob("*.csv")}
+    for file in folder.glob("*.ipynb"):
+        cells = json.loads(file.read_text())["cells"]
+        out[file.name] = [(c["source"], c["outputs"]) for c in cells]
+    return out
 
 
 def jupyter_book(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.lock import locked
+from twolayer.support.lock import locked
 
 Command = tuple[str, ...]
 

@@ -87,7 +87,15 @@ def test_what_cannot_be_had_is_a_skip_and_in_ci_a_failure(machine, monkeypatch):
 def test_one_line_at_the_end_says_what_to_install(tmp_path, ci):
     """Of the true tests of spelling, where there is no program at all."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/test_spelling.py", "-p", "no:cacheprovider"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "tests/companion/test_spelling.py",
+            "-p",
+            "no:cacheprovider",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

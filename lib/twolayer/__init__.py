@@ -10,16 +10,12 @@ arXiv:2302.05882).  Data flows one way:
 from twolayer import regimes
 from twolayer.activations import Activation
 from twolayer.citing import citation
-from twolayer.errors import InvalidInput
-from twolayer.mean_field import solve_mean_field
-from twolayer.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.ode import solve
-from twolayer.overlaps import Overlaps
-from twolayer.particles import Particles
+from twolayer.flow import solve
+from twolayer.mean_field import Particles, solve_mean_field
+from twolayer.problem import Overlaps, QuadratureWarning, Task, Weights, excess_risk, risk
+from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
-from twolayer.task import QuadratureWarning, Task, excess_risk, risk
-from twolayer.trajectory import Divergence, Trajectory
-from twolayer.weights import Weights
+from twolayer.support.checks import InvalidInput
 
 __all__ = [
     "Activation",

@@ -1,7 +1,4 @@
-"""`citation`: what to cite with a result, as BibTeX.
-
-Builds on `results`, `mean_field_trajectory` and `fluctuations`.
-"""
+"""`citation`: what to cite with a result, as BibTeX."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
-from twolayer.errors import InvalidInput, shown
-from twolayer.fluctuations import Fluctuations
-from twolayer.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results import Result
+from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.result import Result
+from twolayer.support.checks import InvalidInput, shown
+from twolayer.theory.linear_noise import Fluctuations
 
 
 def _has(name: str) -> Callable[[Result], bool]:
@@ -82,6 +79,6 @@ def citation(result: Result | Fluctuations | None = None) -> str:
 @cache
 def entries() -> dict[str, str]:
     """The bibliography of the book: key → BibTeX entry."""
-    text = resources.files("twolayer").joinpath("data/references.bib").read_text("utf-8")
+    text = resources.files("twolayer").joinpath("references.bib").read_text("utf-8")
     found = re.finditer(r"@\w+\{(\w+),.*?\n\}", text, re.DOTALL)
     return {entry[1]: entry[0] for entry in found}

@@ -2,7 +2,7 @@ r"""Which description fits a point (d, p, γ, Δ): the size of each term, and th
 
 Four small numbers decide (arXiv:2302.05882, section 2): √(γ/(pd)), the fluctuations
 around the ODE; (γ/p)‖Ψ^Var‖ against the drift Ψ^GF, Ψ^M of gradient flow; 1/√p, the
-error of the mean field; and 1/√d, that of its high-dimensional limit.  Builds on `flow`.
+error of the mean field; and 1/√d, that of its high-dimensional limit.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer.errors import InvalidInput, fits_in_memory, instance, integer, non_negative, real
-from twolayer.errors import learning_rate as check_learning_rate
-from twolayer.flow import psi_GF, psi_M, psi_Var
-from twolayer.overlaps import Overlaps
-from twolayer.task import Task
+from twolayer.flow.terms import psi_GF, psi_M, psi_Var
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.task import Task
+from twolayer.support.checks import (
+    InvalidInput,
+    fits_in_memory,
+    instance,
+    integer,
+    non_negative,
+    real,
+)
+from twolayer.support.checks import learning_rate as check_learning_rate
 
 #: A term below this is called small.
 SMALL = 0.1

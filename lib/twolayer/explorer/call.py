@@ -1,4 +1,4 @@
-"""The Python code of a request, for the reader to take along.  Builds on `explorer.request`."""
+"""The Python code of a request, for the reader to take along."""
 
 from __future__ import annotations
 

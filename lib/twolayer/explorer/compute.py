@@ -1,7 +1,6 @@
 """`compute`: from a request to curves, overlaps and the Python call that makes them.
 
-The answer is plain data (numbers, text, lists), the same for every front end.  Builds on
-`explorer.request` and `explorer.call`, and on `ode`, `mean_field` and `sgd`.
+The answer is plain data (numbers, text, lists), the same for every front end.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from twolayer import regimes
 from twolayer.explorer import triangle
 from twolayer.explorer.call import python_call
 from twolayer.explorer.request import FLOWS, ORDER, THEORIES, Request
-from twolayer.mean_field import solve_mean_field
-from twolayer.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.ode import solve
-from twolayer.particles import Particles
-from twolayer.progress import listening
-from twolayer.sgd import simulate
-from twolayer.task import Task
-from twolayer.trajectory import Divergence, Trajectory
-from twolayer.weights import Weights
+from twolayer.flow.solver import solve
+from twolayer.mean_field.particles import Particles
+from twolayer.mean_field.solver import solve_mean_field
+from twolayer.problem.overlaps import Weights
+from twolayer.problem.task import Task
+from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.sgd.simulator import simulate
+from twolayer.support.progress import listening
 
 _Path = Trajectory | MeanFieldTrajectory
 #: How many of the recorded times keep their overlaps.

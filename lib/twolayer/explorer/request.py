@@ -1,7 +1,4 @@
-"""What the explorer is asked for: plain data, checked before any work.
-
-Builds on `activations`, `errors`, `threads` and `weights`.
-"""
+"""What the explorer is asked for: plain data, checked before any work."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.activations import ACTIVATIONS
-from twolayer.errors import InvalidInput, choice, integer, non_negative, positive, shown
+from twolayer.activations.known import ACTIVATIONS
 from twolayer.explorer import triangle
-from twolayer.threads import COMPILED
-from twolayer.weights import Weights
+from twolayer.problem.overlaps import Weights
+from twolayer.support.checks import InvalidInput, choice, integer, non_negative, positive, shown
+from twolayer.support.threads import COMPILED
 
 #: Initial laws, by name.
 STARTS = {"gaussian": "Gaussian weights", "in_target_span": "in the span of the targets"}

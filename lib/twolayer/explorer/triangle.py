@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from twolayer.errors import InvalidInput, shown
+from twolayer.support.checks import InvalidInput, shown
 
 N = 16
 #: γ, d and p where their weight is zero.

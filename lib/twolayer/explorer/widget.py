@@ -15,11 +15,11 @@ import anywidget
 import traitlets
 from threadpoolctl import threadpool_limits
 
-from twolayer.activations import ACTIVATIONS
-from twolayer.errors import InvalidInput
+from twolayer.activations.known import ACTIVATIONS
 from twolayer.explorer.compute import compute
 from twolayer.explorer.presets import PRESETS
 from twolayer.explorer.request import STARTS, THEORIES
+from twolayer.support.checks import InvalidInput
 
 #: Seconds between two reports of progress.
 _PAUSE = 0.2

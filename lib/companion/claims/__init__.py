@@ -1,0 +1,1 @@
+"""What the paper claims and prints, beside what was measured."""

@@ -1,0 +1,197 @@
+"""Tables of the book, as Markdown: claims and printed values, from what figures have published."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from companion.claims.measurement import CLAIMS
+from twolayer.support.checks import InvalidInput, choice, shown
+
+#: What each published entry must hold.
+_ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "claims": {"claim": int}
+    | dict.fromkeys(("quantity", "paper", "measured", "verdict", "note"), str),
+    "comparisons": dict.fromkeys(("curve", "t", "printed", "as_printed", "ours"), (int, float)),
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    r"""A table in Markdown.
+
+    A ``|`` within a cell is escaped, in formulas and code as well: Markdown takes it for the end
+    of the cell wherever it stands.  A line break becomes a space.
+
+    Parameters
+    ----------
+    head : iterable of str
+    rows : iterable of iterables of str
+        As many cells in each as in the head.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InvalidInput
+        If a row has more or fewer cells than the head.
+
+    Examples
+    --------
+    >>> print(table("ab", [["max|x|", "2"]]))
+    | a | b |
+    |---|---|
+    | max\|x\| | 2 |
+    """
+    lines = [
+        [" ".join(cell.split()).replace("|", r"\|") for cell in line] for line in (head, *rows)
+    ]
+    for line in lines:
+        if len(line) != len(lines[0]):
+            raise InvalidInput(
+                "rows", shown(line), f"a row of {len(lines[0])} cells, like the head"
+            )
+    first, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([first, "|" + "---|" * len(lines[0]), *others])
+
+
+def link(figure: str, title: str = "") -> str:
+    """A link from a page in ``book`` to a figure's page."""
+    return f"[{title or figure}](figures/{figure}.ipynb)"
+
+
+def verdicts(claims: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """How often each verdict was given, among published claims."""
+    return Counter(claim["verdict"] for claim in claims)
+
+
+def counted(words: Counter[str]) -> str:
+    """Words with their counts, the most frequent first.
+
+    Examples
+    --------
+    >>> counted(Counter(["yes", "no", "yes"]))
+    '2 yes, 1 no'
+    """
+    return ", ".join(f"{count} {word}" for word, count in words.most_common())
+
+
+def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
+    """What all figures have published under "claims" or "comparisons".
+
+    Parameters
+    ----------
+    source : Path
+        ``book/figures``, or a file of `record`.
+    section : str
+        "claims" or "comparisons".
+
+    Returns
+    -------
+    dict
+        Figure id → list of entries, figures without any left out.
+
+    Raises
+    ------
+    InvalidInput
+        If a file is not what `publishing.publish` writes.
+    """
+    kinds = _ENTRIES[choice("section", section, _ENTRIES)]
+    out = {}
+    for name, file, content in _contents(source):
+        try:
+            entries = content[section]
+            for entry in entries:
+                for key, kind in kinds.items():
+                    if not isinstance(entry[key], kind):
+                        raise TypeError(f"{key}: {entry[key]!r}")
+        except (LookupError, TypeError) as error:
+            raise _unusable(file, error) from error
+        if entries:
+            out[name] = entries
+    return out
+
+
+def _contents(source: Path) -> list[tuple[str, Path, Any]]:
+    """Figure id, file and content of everything published, by id."""
+    files = sorted(source.glob("[!.]*.json")) if source.is_dir() else [source]
+    read = []
+    for file in files:
+        try:
+            content = json.loads(file.read_text("utf-8"))
+            found = {file.stem: content} if source.is_dir() else dict(content["figures"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise _unusable(file, error) from error
+        read += [(name, file, found[name]) for name in sorted(found)]
+    return read
+
+
+def _unusable(file: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(str(file), f"something else ({shown(error)})", "a file of `publish`")
+
+
+def claims_table(source: Path, level: int = 2) -> str:
+    """All claims with what was measured, as Markdown.
+
+    Parameters
+    ----------
+    source : Path
+        ``book/figures``, or a file of `record`.
+    level : int
+        Of the headings.
+
+    Returns
+    -------
+    str
+        A heading and a table for each claim of `CLAIMS`; links lead from ``book``.
+    """
+    found = published(source, "claims")
+    lines = []
+    for number, text in CLAIMS.items():
+        rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
+        lines += [f"{'#' * level} {number}. {text}", ""]
+        if not rows:
+            lines += ["No figure made so far measures this.", ""]
+            continue
+        body = [
+            (e["quantity"], e["paper"], e["measured"], f"**{e['verdict']}**", link(figure))
+            for figure, e in rows
+        ]
+        lines += [table(("quantity", "the paper", "measured", "verdict", "from"), body)]
+        lines += [""] + [f"*{e['quantity']}*: {e['note']}\n" for _, e in rows if e["note"]]
+    return "\n".join(lines)
+
+
+def comparison_table(source: Path) -> str:
+    """Printed values against ours: a summary by figure, then every value, as Markdown.
+
+    Parameters
+    ----------
+    source : Path
+        ``book/figures``, or a file of `record`.
+
+    Returns
+    -------
+    str
+    """
+    found = published(source, "comparisons")
+    summary, every = [], []
+    for figure, entries in found.items():
+        ours = _largest(e["ours"] / e["printed"] - 1 for e in entries)
+        same = _largest(e["as_printed"] / e["printed"] - 1 for e in entries)
+        summary.append((link(figure), str(len(entries)), ours, same))
+        for e in entries:
+            numbers = (e["printed"], e["as_printed"], e["ours"])
+            every.append((figure, f"{e['curve']:g}", f"{e['t']:g}", *map("{:.4g}".format, numbers)))
+    head = ("figure", "values", "by the equations", "computed as printed")
+    heads = ("figure", "curve", "t", "printed", "as printed", "by the equations")
+    return f"{table(head, summary)}\n\n{table(heads, every)}"
+
+
+def _largest(differences: Iterable[float]) -> str:
+    largest = max(differences, key=abs)
+    return f"{100 * largest:+.3g} %" if abs(largest) < 10 else f"× {1 + largest:.3g}"

@@ -1,0 +1,1 @@
+"""How the figures look: colours, axes, marks, and whether a phone can show them."""

@@ -1,0 +1,132 @@
+"""Gauss rules for pre-activations: of particles inside and outside the target span; with kinks."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import scipy
+
+Array = np.ndarray
+
+#: A normal variable is cut here: He₆(x)² exp(−x²/2) is 1e-19 there.
+FAR = 12.0
+
+
+@lru_cache(maxsize=16)
+def gauss_hermite(nodes: int) -> tuple[Array, Array]:
+    """Nodes and weights for N(0, 1)."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    return x, w / w.sum()
+
+
+def sphere(outside: int, nodes: int) -> tuple[Array, Array]:
+    """Rule for one coordinate of a uniform point of the unit sphere in `outside` dimensions.
+
+    The scalar product of two such points has the same law, with density ∝
+    (1 − u²)^((outside − 3)/2): Gauss-Gegenbauer nodes; ±1 in one dimension.
+    """
+    if outside == 1:
+        return np.array([-1.0, 1.0]), np.full(2, 0.5)
+    m, b = np.arange(2, nodes), outside - 3
+    later = m * (m + b) / ((2 * m + b) ** 2 - 1)
+    squares = np.concatenate(([1 / (b + 3)], later))  # the first is 0/0 there if b = −1
+    return _gauss(np.zeros(nodes), np.sqrt(squares))
+
+
+def radius(outside: int, nodes: int) -> tuple[Array, Array]:
+    """Rule for the norm of a vector of `outside` N(0, 1) entries: generalised Gauss-Laguerre."""
+    n, a = np.arange(nodes), outside / 2 - 1
+    s, w = _gauss(2 * n + 1 + a, np.sqrt(n[1:] * (n[1:] + a)))
+    return np.sqrt(2 * s), w
+
+
+def scalar_product(outside: float, nodes: int) -> tuple[Array, Array]:
+    """Rule for ⟨g, g'⟩ of two particles' directions outside the target span; 0 at d = ∞."""
+    if outside in (0, math.inf):
+        return np.zeros(1), np.ones(1)
+    return sphere(int(outside), fewer(nodes))
+
+
+def radius_and_angle(outside: float, nodes: int) -> tuple[Array, Array, Array, Array]:
+    """Rules for ρ and u, whose product is N(0, 1): (radius, weights, angle, weights)."""
+    one = np.ones(1)
+    if outside == 0:
+        return one, one, np.zeros(1), one
+    if outside == math.inf:
+        return one, one, *gauss_hermite(nodes)
+    return *radius(int(outside), fewer(nodes)), *sphere(int(outside), fewer(nodes))
+
+
+def beyond(c: Array, outside: float) -> tuple[Array, Array]:
+    """P(u > c) and E[u; u > c] for the angle u of `radius_and_angle`, at least two-dimensional.
+
+    Examples
+    --------
+    >>> [float(round(x, 6)) for x in beyond(np.array(0.0), math.inf)]
+    [0.5, 0.398942]
+    """
+    if outside == math.inf:
+        return scipy.special.ndtr(-c), np.exp(-(np.clip(c, -FAR, FAR) ** 2) / 2) / np.sqrt(
+            2 * np.pi
+        )
+    rest = np.maximum(1 - np.clip(c, -1.0, 1.0) ** 2, 0.0)
+    tail = scipy.special.betainc((outside - 1) / 2, 0.5, rest) / 2
+    constant = np.exp(
+        scipy.special.gammaln(outside / 2) - scipy.special.gammaln((outside + 1) / 2)
+    ) / (2 * np.sqrt(np.pi))
+    return np.where(c > 0, tail, 1 - tail), constant * rest ** ((outside - 1) / 2)
+
+
+def fewer(nodes: int) -> int:
+    """Nodes of the rules outside the target span, which converge faster."""
+    return max(2, 2 * nodes // 3)
+
+
+def panels(breaks: Array, order: int, far: float = FAR) -> tuple[Array, Array]:
+    """Points and weights for the standard normal law, between and beyond breaks.
+
+    Parameters
+    ----------
+    breaks : array, shape (..., b)
+        Where the integrand has a kink.  Without any (b = 0) it is the Gauss-Hermite rule.
+    order : int
+        Points of a panel.
+    far : float
+        Where the law is cut, if there are breaks.
+
+    Returns
+    -------
+    points, weights : array, shape (..., (b + 1) order)
+
+    Examples
+    --------
+    >>> x, w = panels(np.array([0.3]), 40)
+    >>> float(round((w * np.maximum(x - 0.3, 0)).sum(), 10))
+    0.2667612421
+    """
+    if breaks.shape[-1] == 0:
+        x, w = gauss_hermite(order)
+        shape = (*breaks.shape[:-1], order)
+        return np.broadcast_to(x, shape), np.broadcast_to(w, shape)
+    x, w = _gauss_legendre(order)
+    ends = np.sort(np.clip(breaks, -far, far), axis=-1)
+    last = np.full((*ends.shape[:-1], 1), far)
+    ends = np.concatenate((-last, ends, last), axis=-1)
+    half, middle = np.diff(ends) / 2, (ends[..., 1:] + ends[..., :-1]) / 2
+    points = middle[..., None] + half[..., None] * x
+    weights = half[..., None] * w * np.exp(-(points**2) / 2) / np.sqrt(2 * np.pi)
+    shape = (*ends.shape[:-1], -1)
+    return points.reshape(shape), weights.reshape(shape)
+
+
+@lru_cache(maxsize=16)
+def _gauss_legendre(order: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(order)
+
+
+def _gauss(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
+    """The Gauss rule of a recurrence (Golub & Welsch 1969), for any parameter; weights sum to 1."""
+    nodes, vectors = scipy.linalg.eigh_tridiagonal(diagonal, off_diagonal)
+    return nodes, vectors[0] ** 2

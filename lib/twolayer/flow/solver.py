@@ -1,0 +1,242 @@
+"""`solve`: the flow of the overlaps, integrated with error control.
+
+The unknowns are the upper triangle of Q and M, p(p + 1)/2 + pk numbers; the
+late phase is stiff, so the default method is LSODA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from twolayer.flow.accuracy import refined
+from twolayer.flow.terms import TERMS, dimension
+from twolayer.flow.unknowns import Flow, SpanFlow
+from twolayer.problem.matrices import assemble
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.task import Task, coefficients, excess_risk_of, warn_unless_settled
+from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.support.checks import (
+    InvalidInput,
+    choice,
+    flag,
+    instance,
+    integer,
+    layer_rate,
+    positive,
+    schedule,
+    times,
+)
+from twolayer.support.integrate import IMPLICIT, METHODS, integrate
+from twolayer.support.versions import provenance
+
+
+def solve(
+    task: Task,
+    overlaps: Overlaps,
+    *,
+    t_eval: ArrayLike,
+    learning_rate: float | Callable[[float], float] | None = None,
+    terms: str = "full",
+    d: int | None = None,
+    second_layer_rate: float = 0.0,
+    batch: int = 1,
+    rtol: float = 1e-10,
+    atol: float = 1e-13,
+    method: str = "LSODA",
+    stop_at_risk: float | None = None,
+    progress: bool = True,
+) -> Trajectory:
+    r"""Integrate the flow of the overlaps from t = 0.
+
+    Parameters
+    ----------
+    task : Task
+    overlaps : Overlaps
+        State at t = 0.
+    t_eval : array_like, shape (T,)
+        Times >= 0 that do not decrease, in units of p d/γ SGD steps; results are at
+        exactly these.
+    learning_rate : float or callable
+        γ > 0, or a schedule: γ as a function of t, which moves with the running rate,
+        dt = γ(t)/(p d) a step.  It may be left out if `terms` is "gradient-flow", which it does
+        not change in this unit of time.
+    terms : str
+        - "gradient-flow": dQ/dt = Ψ^GF;
+        - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
+        - "full": dQ/dt = Ψ^GF + (γ/p) Ψ^Var.
+
+    Other Parameters
+    ----------------
+    d : int, optional
+        With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
+        pre-activations (`flow`); at least the rank of P.  Infinite by default.
+    second_layer_rate : float
+        η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
+        da/dt = (η/γ) Ψ^a; it does not move by default.
+    batch : int
+        Samples that a step averages over, independent of d: they divide Ψ^Var.
+    rtol, atol : float
+        Tolerances on every overlap and step.  At the defaults an excess risk of 1e-8
+        has three right digits; the excess risk is a difference of overlaps, so
+        smaller risks want a smaller `rtol`, down to about 1e-12.
+    method : str
+        "LSODA", "Radau", "BDF" (for stiff flows), "RK45", "DOP853" or "RK23".  For gradient flow
+        with more than twice as many students as dimensions of their span the last three follow
+        the weights in that span, which are fewer numbers than the overlaps.
+    stop_at_risk : float, optional
+        Stop at the first time of `t_eval` at which the population risk R (label noise
+        included) is no larger; later times are left out.  Must be above Δ/2.
+    progress : bool
+        Show a progress bar if it takes more than a few seconds.
+
+    Returns
+    -------
+    Trajectory
+        With the solver's statistics in `provenance`; where there are no closed forms also
+        `quadrature_error`, of drift and risk, and with "full" `variance_error`, of Ψ^Var, relative
+        to their sizes.  After Ctrl-C, with a warning, of the times that were reached.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used; before any work.
+    Divergence
+        If the overlaps leave the range of finite numbers (square activation at large
+        γ/p), or the integrator cannot go on.
+
+    Notes
+    -----
+    A right-hand side costs O(p (p + k)²) for gradient flow, and for erf and "full"
+    O(p² (p + k)²); without closed forms see `quadrature` (a ReLU student and "full": 0.05 s
+    for p = 3, 0.6 s for p = 10).  An implicit method renews its analytic Jacobian now and then
+    (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
+    gigabyte with its factors.  It leaves the corrections of order 1/d out: Newton's iteration
+    gets there all the same.  With a trained second layer it is made by differences, without Ψ^Var.
+
+    With d the drift of Q and M is exactly the mean of one step of SGD.  What still separates the
+    flow from the mean of SGD is that the drift of a mean is not the mean of a drift: the
+    overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
+
+    References
+    ----------
+    arXiv:2302.05882, equations of section 2 and appendix A.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> ov = tl.Weights.in_target_span(p=10, k=5, d=5).overlaps()
+    >>> sol = solve(tl.Task("erf", noise=1e-3), ov, learning_rate=0.05,
+    ...             terms="gradient-flow+noise", t_eval=[0.0, 1.0, 100.0])
+    >>> print(f"{sol.excess_risk[1]:.4g}")
+    0.01975
+    """
+    instance("task", task, Task)
+    instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
+    t_eval = times("t_eval", t_eval)
+    choice("terms", terms, TERMS)
+    choice("method", method, METHODS)
+    rtol, atol = positive("rtol", rtol), positive("atol", atol)
+    eta = layer_rate("second_layer_rate", second_layer_rate)
+    batch = integer("batch", batch, 1)
+    if learning_rate is not None:
+        gamma = schedule(learning_rate)
+    elif terms != "gradient-flow" or eta:
+        why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
+        raise InvalidInput("learning_rate", "None", f"given when {why}")
+    else:
+        gamma = schedule(1.0)
+    d = dimension(terms, overlaps.P, d)
+    progress = flag("progress", progress)
+    if stop_at_risk is not None:
+        floor = task.noise / 2
+        stop_at_risk = positive("stop_at_risk", stop_at_risk)
+        if stop_at_risk <= floor:
+            raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
+
+    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
+    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+
+    def look(y: np.ndarray) -> bool:
+        Q, M, a = flow.unpack(y)
+        c = coefficients(a, overlaps.a_star)
+        risks.append(excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c))
+        return risks[-1] <= enough
+
+    in_span = terms == "gradient-flow" and not eta and method not in IMPLICIT
+    in_span = in_span and overlaps.rank < overlaps.p / 2
+    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
+    while True:
+        if in_span:
+            flow = SpanFlow(exact, overlaps)
+        else:
+            flow = Flow(exact, overlaps, terms, gamma, eta, batch, d)
+        risks.clear()
+        path = integrate(
+            flow.derivative,
+            flow.start,
+            t_eval,
+            method=method,
+            rtol=rtol,
+            atol=atol,
+            jacobian=None if in_span else flow.jacobian,
+            stop=look,
+            foreign=callable(learning_rate) or task.own,
+            progress=progress,
+        )
+        if path.interrupted or path.failure:
+            break
+        states = [(overlaps.Omega, overlaps.a), *_some_states(flow, path.y)]
+        try:
+            finer, seen = refined(exact, states, overlaps.a_star, terms, d)
+        except KeyboardInterrupt:  # the solution is there, and not to be lost
+            path, finer = replace(path, interrupted=True), exact
+        if finer is exact:
+            break
+        exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
+    Q, M, a = flow.unpack(path.y)
+    trajectory = Trajectory(
+        t=path.t,
+        Q=Q,
+        M=M,
+        P=overlaps.P,
+        excess_risk=np.array(risks[: path.t.size]),
+        task=task,
+        a=a,
+        a_star=overlaps.a_star,
+        parameters={
+            "learning_rate": named(learning_rate),
+            "terms": terms,
+            "d": d,
+            "second_layer_rate": eta,
+            "batch": batch,
+            "method": method,
+            "rtol": rtol,
+            "atol": atol,
+            "stop_at_risk": stop_at_risk,
+        },
+        provenance=provenance(
+            steps=path.steps,
+            stopped_at_risk=path.stopped,
+            **path.statistics,
+            **{name: error for name, (error, _) in seen.items()},
+        ),
+    )
+    if path.failure:
+        raise Divergence(path.failure, path.steps, path.reached, trajectory)
+    path.warn_if_interrupted()
+    warn_unless_settled(seen)
+    return trajectory
+
+
+def _some_states(flow: Flow | SpanFlow, path: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Ω and a at the last time, and where the students are largest: where expectations are hard."""
+    if not len(path):
+        return []
+    Q, M, a = flow.unpack(path)
+    a = np.broadcast_to(a, Q.shape[:-1])
+    chosen = {len(Q) - 1, int(np.trace(Q, axis1=1, axis2=2).argmax())}
+    return [(assemble(Q[n], M[n], flow.overlaps.P), a[n]) for n in sorted(chosen)]

@@ -1,0 +1,10 @@
+"""The mean field: p → ∞ as a flow of particles, or of p particles with their self terms.
+
+A field is what particles move in: `SquareField`, `GridField`, `ErfPairs` and `ErfSeries` each find
+its force in another way, and `make_field` chooses.  Builds on the problem and the results.
+"""
+
+from twolayer.mean_field.particles import Particles
+from twolayer.mean_field.solver import solve_mean_field
+
+__all__ = ["Particles", "solve_mean_field"]

@@ -1,0 +1,160 @@
+r"""The field that mean-field particles move in: closed form for square, quadrature otherwise.
+
+Erf has two better forms than the grid below, and the cheaper one is taken: pairs of particles
+(`pairs`) for few, a series in Hermite polynomials (`hermite`) for many.
+
+Particles are given by α (p, k), their coordinates in an orthonormal basis of the target
+span, and q (p,).  The pre-activation of particle i is λ_i = α_i·z + √q_i ξ_i.  Outside the
+target span, with d − k = `outside` dimensions, ξ_i = ρ u_i: ρ ~ χ is the norm of the sample
+there, shared by all, and u_i a coordinate of a uniform point of the sphere, independent
+between particles.  Averaged over u_i, a particle contributes S_i(z, ρ) = E_u σ(λ_i), and
+everything is an integral over (z, ρ) of products of such averages: linear in p.  Only the
+action of a particle on itself needs E_u[σ' σ], a one-dimensional Gaussian integral.
+
+A particle acts on the others by its charge, its weight times its second layer a, shape (p,), and
+moves a times as fast as `drift` says.  A field knows the problem, not the particles' state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from twolayer.activations.gauss_rules import fewer
+from twolayer.mean_field.erf_pairs import PairField
+from twolayer.mean_field.erf_series import HermiteField
+from twolayer.mean_field.grid import GridField, target_axes
+from twolayer.mean_field.square import SquareField
+from twolayer.problem.task import Task
+from twolayer.support.checks import InvalidInput
+
+Array = np.ndarray
+
+SELF_TERMS = ("exact", "independent", "none")
+
+#: A grid beyond this many numbers would not fit in memory, nor be done in time.
+_MAX_GRID = 3 * 10**8
+_MAX_NODES = 200
+#: A grid of more numbers is not taken for the sake of accuracy alone.
+_AFFORDABLE = 10**7
+#: A field may be off by so many times the tolerance of its task.
+FIELD = 100.0
+_TINY = 1e-300
+#: Pairs at a node in ξ that cost as much as one particle at one node in z.
+_PAIRS_PER_NODE = {True: 4, False: 35}  # at d = ∞, with one term of the series; at finite d
+
+
+class Field(Protocol):
+    """What `solve_mean_field` needs."""
+
+    def drift(self, alpha: Array, q: Array, charge: Array) -> tuple[Array, Array]:
+        """(dα/dt, dq/dt) over a."""
+        ...
+
+    def force(self, alpha: Array, q: Array, charge: Array) -> Array:
+        """E[σ(λ) 𝓔], which moves the second layer."""
+        ...
+
+    def excess_risk(self, alpha: Array, q: Array, charge: Array) -> float:
+        """E_Ξ[R] − Δ/2."""
+        ...
+
+
+def make_field(
+    task: Task,
+    L: Array,
+    p: int,
+    outside: float,
+    self_term: str,
+    nodes: int,
+    a_star: Array | None = None,
+) -> Field:
+    """The field of so many particles, in the cheapest form.
+
+    Parameters
+    ----------
+    task : Task
+    L : array, shape (k, k)
+        Targets in the orthonormal basis: P = L Lᵀ.
+    p : int
+        Number of particles.
+    outside : int or math.inf
+        d − k.
+    self_term : str
+        One of `SELF_TERMS`.
+    nodes : int
+        Quadrature nodes a direction.
+    a_star : array, shape (k,), optional
+        Second layer of the targets; ones by default.
+
+    Returns
+    -------
+    Field
+    """
+    if nodes > _MAX_NODES:
+        raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
+    closed = task.activation.name if task.closed else None
+    if closed == "square":
+        return SquareField(L, outside, self_term, a_star)
+    if closed == "erf":
+        few = _pairs_are_cheaper(p, len(L), outside, nodes)
+        return (PairField if few else HermiteField)(L, outside, self_term, nodes, a_star)
+    points = math.prod(x.size for x, _ in target_axes(task, L, nodes))
+    if p * points * (nodes if 0 < outside < math.inf else 1) > _MAX_GRID:
+        allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
+        raise InvalidInput("nodes", f"{nodes} for k = {len(L)}, p = {p}", allowed)
+    return GridField(task, L, outside, self_term, nodes, a_star)
+
+
+def settled(
+    field_with: Callable[[int], Field],
+    nodes: int,
+    states: Sequence[tuple[Array, Array, Array]],
+    weight: Array,
+    tolerance: float,
+) -> tuple[Field, int, float]:
+    """The field with as many nodes as it needs in these states (α, q, a), or as are allowed.
+
+    Returns
+    -------
+    Field
+    nodes : int
+    error : float
+        Change of the drift with half as many nodes again, or by leaving out a third where there
+        may be no more, relative to its largest entry.
+    """
+    field = field_with(nodes)
+    while True:
+        if isinstance(field, SquareField):
+            return field, nodes, 0.0
+        more = nodes + nodes // 2
+        try:
+            other = field_with(more)
+            if isinstance(other, GridField) and other.size(len(weight)) > _AFFORDABLE:
+                raise InvalidInput("nodes", str(more), "fewer")
+        except InvalidInput:
+            other, more = field_with(max(2, 2 * nodes // 3)), 0
+        error = max(_change(field, other, state, weight) for state in states)
+        if error <= tolerance or not more:
+            return field, nodes, error
+        field, nodes = other, more
+
+
+def _change(one: Field, other: Field, state: tuple[Array, Array, Array], weight: Array) -> float:
+    """By how much the drift differs, relative to what it would be without the other particles."""
+    alpha, q, a = state
+    mine, theirs, alone = (
+        np.column_stack(field.drift(alpha, q, charge))
+        for field, charge in ((one, weight * a), (other, weight * a), (one, 0 * a))
+    )
+    return float(np.abs(mine - theirs).max() / max(np.abs(mine).max(), np.abs(alone).max(), _TINY))
+
+
+def _pairs_are_cheaper(p: int, k: int, outside: float, nodes: int) -> bool:
+    """Square roots of all pairs against the series of all particles on the grid."""
+    far = outside in (0, math.inf)
+    pairs = p * (1 if far else fewer(nodes))
+    return pairs < _PAIRS_PER_NODE[far] * nodes**k

@@ -1,0 +1,229 @@
+r"""`solve_mean_field`: the overparametrised limit, particles that move in their own field.
+
+In coordinates α = L⁻¹ m of the target span (P = L Lᵀ) a particle's pre-activation is
+λ = α·z + √q ξ with z ~ N(0, I_k) shared by all and ξ ~ N(0, 1) its own, and
+
+    dα/dt = E[σ'(λ) z 𝓔],   dq/dt = 2 E[σ'(λ) √q ξ 𝓔],
+
+the displacement 𝓔 being the target minus the weighted sum over all particles.  With a second layer
+a both rates are a times as large and, if it is trained, da/dt = (η/γ) E[σ(λ) 𝓔].
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, make_field, settled
+from twolayer.mean_field.particles import Particles, cholesky
+from twolayer.problem.matrices import TOLERANCE, second_layer
+from twolayer.problem.task import Task, warn_unless_settled, without_rounding
+from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.trajectory import Divergence
+from twolayer.support.checks import (
+    InvalidInput,
+    choice,
+    flag,
+    instance,
+    integer,
+    layer_rate,
+    positive,
+    times,
+)
+from twolayer.support.integrate import METHODS, integrate
+from twolayer.support.versions import provenance
+
+
+def solve_mean_field(
+    task: Task,
+    particles: Particles,
+    P: ArrayLike,
+    *,
+    d: float,
+    t_eval: ArrayLike,
+    a_star: ArrayLike | None = None,
+    second_layer_ratio: float = 0.0,
+    self_term: str = "none",
+    nodes: int = 24,
+    rtol: float = 1e-8,
+    atol: float = 1e-12,
+    method: str = "DOP853",
+    progress: bool = True,
+) -> MeanFieldTrajectory:
+    r"""Integrate the mean-field flow of particles from t = 0.
+
+    Parameters
+    ----------
+    task : Task
+    particles : Particles
+        State at t = 0.
+    P : array_like, shape (k, k)
+        Overlaps of the targets, positive definite.
+    d : int or math.inf
+        Dimension of the data.  Finite d averages over the directions Ξ of the particles
+        outside the target span (low-dimensional mean field); infinity takes them to be
+        orthogonal.  For d = k there is no outside, and all q must be zero.
+    t_eval : array_like, shape (T,)
+        Times >= 0 that do not decrease; results are at exactly these.
+
+    Other Parameters
+    ----------------
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets; ones by default.
+    second_layer_ratio : float
+        η/γ >= 0, the learning rate of the second layer over that of the weights; it does not
+        move by default.
+    self_term : str
+        How a particle acts on itself:
+
+        - "none": as one of a continuum, not at all.  This is what a network of finite width
+          follows best from some ten neurons on: what one does to itself, the others soon balance;
+        - "exact": by Ξ_ii = 1, the equation of the paper, where all other Ξ_ij are drawn anew at
+          every instant; for particles that are neurons, until t ≈ p/8;
+        - "independent": as "exact", but in dq/dt its own copy is taken to be uncorrelated with
+          its part outside the target span, as in the numerics behind figure 5 b of the paper.
+    nodes : int
+        Quadrature nodes to begin with for each direction of the target span, and two thirds as
+        many for the scalar product of two particles.  While half as many again move the drift by
+        more than 1e-4 of its size, there will be so many, up to a grid of 10⁷ numbers; beyond
+        there is a warning.  Without effect for square, in closed form.
+    rtol, atol : float
+    method : str
+        One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
+        columns by differences.
+    progress : bool
+
+    Returns
+    -------
+    MeanFieldTrajectory
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used; before any work.
+    Divergence
+        If the integrator cannot go on.
+
+    Notes
+    -----
+    A right-hand side costs O(p k²) for square.  For erf it is a sum over pairs, O(p² nodes), or
+    for many particles a series on a grid, O(p nodes^k) for each of its terms, about twenty at
+    d − k = 3 and one at d = ∞: linear in p.
+
+    References
+    ----------
+    arXiv:2302.05882, section 4 (low- and high-dimensional mean field).
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> w = tl.Weights.gaussian(p=100, k=2, d=5, seed=0)
+    >>> mf = solve_mean_field(tl.Task("square"), tl.Particles.from_weights(w), w.overlaps().P,
+    ...                       d=5, t_eval=[100.0])
+    >>> bool(mf.risk[0] < 1e-5)
+    True
+    """
+    instance("task", task, Task)
+    instance("particles", particles, Particles)
+    t_eval = times("t_eval", t_eval)
+    rtol, atol = positive("rtol", rtol), positive("atol", atol)
+    choice("method", method, METHODS)
+    nodes = integer("nodes", nodes, 2)
+    L = cholesky(P)
+    p, k = particles.p, particles.k
+    if len(L) != k:
+        raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
+    progress = flag("progress", progress)
+    if not (isinstance(d, float) and d == math.inf):
+        d = integer("d", d, k)
+    q = particles.q
+    if d == k:
+        if q.max() > TOLERANCE * max(1.0, np.abs(particles.m).max()):
+            raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
+        q = np.zeros(p)  # what rounding has left
+    choice("self_term", self_term, SELF_TERMS)
+    a_star = second_layer("a_star", a_star, k)
+    ratio = layer_rate("second_layer_ratio", second_layer_ratio)
+    weight = particles.weight
+
+    def field_with(nodes: int) -> Field:
+        return make_field(task, L, p, d - k, self_term, nodes, a_star)
+
+    def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        a = y[p * (k + 1) :] if ratio else particles.a
+        return y[: p * k].reshape(p, k), np.maximum(y[p * k : p * (k + 1)], 0.0), a
+
+    def derivative(_: float, y: np.ndarray) -> np.ndarray:
+        alpha, q, a = unpack(y)
+        d_alpha, dq = field.drift(alpha, q, weight * a)
+        parts = [(a[:, None] * d_alpha).ravel(), a * dq]
+        if ratio:
+            parts.append(ratio * field.force(alpha, q, weight * a))
+        return np.concatenate(parts)
+
+    alpha = np.linalg.solve(L, particles.m.T).T
+    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+
+    def look(y: np.ndarray) -> bool:
+        alpha, q, a = unpack(y)
+        risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+        return False
+
+    start = [alpha.ravel(), q, particles.a]
+    asked, seen = nodes, [(alpha, q, particles.a)]
+    tolerance = FIELD * task.tolerance
+    while True:
+        field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
+        of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
+        risks.clear()
+        path = integrate(
+            derivative,
+            np.concatenate(start if ratio else start[:2]),
+            t_eval,
+            method=method,
+            rtol=rtol,
+            atol=atol,
+            stop=look,
+            foreign=task.own,
+            label="mean field",
+            progress=progress,
+        )
+        states = [unpack(y) for y in path.y]
+        if path.interrupted or path.failure:
+            break
+        finer = settled(field_with, nodes, seen + states[-1:], weight, tolerance)
+        error = finer[2]
+        if finer[1] == nodes:
+            break
+        nodes = finer[1]
+    n = len(states)
+    trajectory = MeanFieldTrajectory(
+        t=path.t,
+        M=np.array([alpha @ L.T for alpha, _, _ in states]).reshape(n, p, k),
+        q=np.array([q for _, q, _ in states]).reshape(n, p),
+        weight=weight,
+        P=L @ L.T,
+        excess_risk=np.array(risks[:n]),
+        task=task,
+        a=np.array([a for _, _, a in states]).reshape(n, p),
+        a_star=a_star,
+        parameters={
+            "d": "inf" if d == math.inf else d,
+            "second_layer_ratio": ratio,
+            "self_term": self_term,
+            "nodes": asked,
+            "method": method,
+            "rtol": rtol,
+            "atol": atol,
+        },
+        provenance=provenance(
+            steps=path.steps, nodes=nodes, quadrature_error=error, **path.statistics
+        ),
+    )
+    if path.failure:
+        raise Divergence(path.failure, path.steps, path.reached, trajectory)
+    path.warn_if_interrupted()
+    warn_unless_settled({"the field": (error, tolerance)})
+    return trajectory

@@ -1,0 +1,48 @@
+"""Matrices of overlaps, put together and checked, and the second layers that go with them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from twolayer.support.checks import InvalidInput, array, integer
+
+#: Overlaps may miss symmetry and positivity by this much of their largest entry:
+#: what an integrator at usual tolerances leaves behind.
+TOLERANCE = 1e-8
+
+
+def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """Ω = [[Q, M], [Mᵀ, P]] from its blocks, unchecked; Q and M may have leading axes."""
+    p, k = M.shape[-2:]
+    Omega = np.empty((*M.shape[:-2], p + k, p + k))
+    Omega[..., :p, :p], Omega[..., :p, p:] = Q, M
+    Omega[..., p:, :p], Omega[..., p:, p:] = M.swapaxes(-1, -2), P
+    return Omega
+
+
+def second_layer(argument: str, value: ArrayLike | None, size: int) -> np.ndarray:
+    """A second layer of that size, read-only; ones if None."""
+    return array(argument, np.ones(size) if value is None else value, (size,))
+
+
+def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
+    """A square matrix without its rounding errors of symmetry; `InvalidInput` if they are more."""
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InvalidInput(argument, f"shape {matrix.shape}", "a symmetric matrix")
+    gap = np.abs(matrix - matrix.T).max()
+    if gap > TOLERANCE * np.abs(matrix).max():
+        raise InvalidInput(
+            argument, f"a matrix that differs from its transpose by {gap:.3g}", "symmetric"
+        )
+    out = (matrix + matrix.T) / 2
+    out.setflags(write=False)
+    return out
+
+
+def dimension(d: int, rank: int) -> int:
+    """d, which must have room for vectors of this rank."""
+    d = integer("d", d, 1)
+    if d < rank:
+        raise InvalidInput("d", str(d), f"at least {rank}, the rank of the vectors to be held")
+    return d

@@ -1,0 +1,321 @@
+"""The state: overlaps Q, M, P, the order parameters, and weights W, W* that have them.
+
+One idea in two forms: overlaps are the covariance of all pre-activations, weights are vectors of
+a given dimension with these overlaps.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike
+
+from twolayer.problem.matrices import TOLERANCE, assemble, dimension, second_layer, symmetric
+from twolayer.support.checks import (
+    InvalidInput,
+    array,
+    fits_in_memory,
+    flag,
+    instance,
+    integer,
+    shown,
+)
+from twolayer.support.checks import seed as check_seed
+
+#: Eigenvalues of Ω below this much of the largest do not count for its rank.
+RANK_TOLERANCE = 1e-13
+#: From this dimension on unit vectors are hardly meant.
+_HIGH = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    r"""Overlaps Q = W Wᵀ/d, M = W W*ᵀ/d and P = W* W*ᵀ/d of p students and k targets.
+
+    Parameters
+    ----------
+    Q : array_like, shape (p, p)
+    M : array_like, shape (p, k)
+    P : array_like, shape (k, k)
+    a : array_like, shape (p,), optional
+        Second layer of the students; ones by default, as in the paper.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets; likewise.
+
+    Raises
+    ------
+    InvalidInput
+        If shapes do not fit, entries are not finite, Q or P is not symmetric or Ω not positive
+        semi-definite, each up to 1e-8 of the largest entry.
+
+    Examples
+    --------
+    >>> ov = Overlaps(Q=[[1.0, 0.0], [0.0, 1.0]], M=[[0.6], [0.0]], P=[[1.0]])
+    >>> ov.p, ov.k, ov.rank
+    (2, 1, 3)
+    >>> ov.Q_perp
+    array([[0.64, 0.  ],
+           [0.  , 1.  ]])
+    """
+
+    Q: np.ndarray
+    M: np.ndarray
+    P: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
+
+    def __init__(
+        self,
+        Q: ArrayLike,
+        M: ArrayLike,
+        P: ArrayLike,
+        a: ArrayLike | None = None,
+        a_star: ArrayLike | None = None,
+    ) -> None:
+        m = array("M", M, (None, None))
+        q, targets = (array(name, value, (None, None)) for name, value in (("Q", Q), ("P", P)))
+        p, k = len(q), len(targets)
+        if m.shape == (k, p) != (p, k):
+            allowed = f"of shape {(p, k)}, students times targets, as Q and P have it: transposed"
+            raise InvalidInput("M", f"shape {m.shape}", allowed)
+        p, k = m.shape
+        object.__setattr__(self, "M", m)
+        object.__setattr__(self, "Q", symmetric("Q", array("Q", q, (p, p))))
+        object.__setattr__(self, "P", symmetric("P", array("P", targets, (k, k))))
+        object.__setattr__(self, "a", second_layer("a", a, p))
+        object.__setattr__(self, "a_star", second_layer("a_star", a_star, k))
+        eigenvalues = np.linalg.eigvalsh(self.Omega)
+        if eigenvalues[0] < -TOLERANCE * max(eigenvalues[-1], 0.0):
+            raise InvalidInput(
+                "Q, M, P",
+                f"Ω = [[Q, M], [Mᵀ, P]] with smallest eigenvalue {eigenvalues[0]:.3g}",
+                "overlaps of real vectors: Ω positive semi-definite",
+            )
+
+    @property
+    def p(self) -> int:
+        """Number of students."""
+        return self.M.shape[0]
+
+    @property
+    def k(self) -> int:
+        """Number of targets."""
+        return self.M.shape[1]
+
+    @property
+    def Omega(self) -> np.ndarray:
+        """Covariance Ω of (λ, λ*), shape (p + k, p + k), students first."""
+        return assemble(self.Q, self.M, self.P)
+
+    @property
+    def Q_perp(self) -> np.ndarray:
+        """Overlaps Q − M P⁻¹ Mᵀ of the students outside the span of the targets, (p, p)."""
+        outside = self.Q - self.M @ np.linalg.pinv(self.P, hermitian=True) @ self.M.T
+        return (outside + outside.T) / 2
+
+    @property
+    def rank(self) -> int:
+        """Dimension of the span of all students and targets."""
+        return self.factor().shape[1]
+
+    def factor(self) -> np.ndarray:
+        """Vectors with these overlaps in the fewest dimensions.
+
+        F with F Fᵀ = Ω, students first, (p + k, rank).  Costs O((p + k)³).
+        """
+        values, vectors = np.linalg.eigh(self.Omega)
+        kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
+        rows = vectors[:, kept] * np.sqrt(values[kept])
+        # Vectors of equal eigenvalues are any, and rounding would choose them, another way on
+        # another processor: turned to numbers that are the same everywhere, there is one choice.
+        fixed = np.random.default_rng(0).standard_normal(rows.shape)
+        turn, triangle = np.linalg.qr(rows.T @ fixed)
+        return rows @ (turn * np.sign(np.diagonal(triangle)))
+
+    def embed(self, d: int, seed: int = 0) -> Weights:
+        """Weights in dimension d with exactly these overlaps, turned at random, in O(d (p + k)²).
+
+        Parameters
+        ----------
+        d : int
+            Dimension, at least `rank`.
+        seed : int
+            Seed of the random orthonormal frame (Haar measure).
+
+        Examples
+        --------
+        >>> ov = Overlaps([[1.0]], [[0.5]], [[1.0]])
+        >>> bool(np.allclose(ov.embed(d=7, seed=1).overlaps().M, 0.5, rtol=1e-14))
+        True
+        """
+        rows = self.factor()
+        rank = rows.shape[1]
+        d = dimension(d, rank)
+        fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
+        rng = np.random.default_rng(check_seed(seed))
+        frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
+        frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
+        vectors = np.sqrt(d) * rows @ frame.T
+        return Weights(vectors[: self.p], vectors[self.p :], self.a, self.a_star)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Students W and targets W* of norm O(√d).
+
+    Parameters
+    ----------
+    W : array_like, shape (p, d)
+    W_star : array_like, shape (k, d)
+    a : array_like, shape (p,), optional
+        Second layer of the students; ones by default, as in the paper.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets; likewise.
+
+    Warns
+    -----
+    UserWarning
+        If all students, or all targets, are unit vectors: here their norm is about √d.
+
+    Examples
+    --------
+    >>> Weights([[1.0, 1.0]], [[2.0, 0.0]]).overlaps().M
+    array([[1.]])
+    """
+
+    W: np.ndarray
+    W_star: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
+
+    def __init__(
+        self,
+        W: ArrayLike,
+        W_star: ArrayLike,
+        a: ArrayLike | None = None,
+        a_star: ArrayLike | None = None,
+    ) -> None:
+        object.__setattr__(self, "W", array("W", W, (None, None)))
+        object.__setattr__(self, "W_star", array("W_star", W_star, (None, self.d)))
+        object.__setattr__(self, "a", second_layer("a", a, self.p))
+        object.__setattr__(self, "a_star", second_layer("a_star", a_star, self.k))
+        _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
+
+    @property
+    def p(self) -> int:
+        """Number of students."""
+        return self.W.shape[0]
+
+    @property
+    def k(self) -> int:
+        """Number of targets."""
+        return self.W_star.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Dimension of the data."""
+        return self.W.shape[1]
+
+    def overlaps(self) -> Overlaps:
+        """The overlaps of these weights, at a cost of O(d (p + k)²)."""
+        W, W_star, d = self.W, self.W_star, self.d
+        Q, M, P = W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d
+        return Overlaps(Q, M, P, self.a, self.a_star)
+
+    @classmethod
+    def gaussian(
+        cls, p: int, k: int, d: int, seed: int = 0, orthonormal_target: bool = True
+    ) -> Weights:
+        """Students and targets with independent N(0, 1) entries.
+
+        Targets are drawn first, students after, from ``default_rng(seed)``: the start of figures
+        2 left (p=10, k=2, d=3, seed=3), 3 and 5 b-d (seed=0) of arXiv:2302.05882.
+
+        Parameters
+        ----------
+        p, k, d : int
+            Numbers of students and targets, and dimension.
+        seed : int
+        orthonormal_target : bool
+            Replace the targets by an orthonormal basis of their span, of norm √d,
+            so that P = I; needs d >= k.
+
+        Examples
+        --------
+        >>> w = Weights.gaussian(p=10, k=2, d=3, seed=3)
+        >>> bool(np.allclose(w.overlaps().P, np.eye(2), atol=1e-14))
+        True
+        """
+        p, k, d = integer("p", p, 1), integer("k", k, 1), integer("d", d, 1)
+        _fit(p, k, d)
+        orthonormal_target = flag("orthonormal_target", orthonormal_target)
+        rng = np.random.default_rng(check_seed(seed))
+        W_star = rng.normal(size=(k, d))
+        W = rng.normal(size=(p, d))
+        if orthonormal_target:
+            dimension(d, k)
+            unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
+            W_star = np.sqrt(d) * scipy.linalg.orth(unit.T).T
+        return cls(W, W_star)
+
+    @classmethod
+    def in_target_span(cls, p: int, k: int, d: int, seed: int = 0) -> Weights:
+        """Students in the span of orthonormal targets, uniform on its sphere of radius √d.
+
+        M has the normalised rows of ``default_rng(seed).normal(size=(p, k))``, Q = M Mᵀ and P = I,
+        whatever d is: the start of figures 2 right, 4 and 5 a of arXiv:2302.05882 (seed=0).  The
+        targets point along the first k axes.
+
+        Parameters
+        ----------
+        p, k, d : int
+            Numbers of students and targets, and dimension, at least k.
+        seed : int
+
+        Examples
+        --------
+        >>> ov = Weights.in_target_span(p=10, k=5, d=50).overlaps()
+        >>> ov.rank, bool(np.allclose(ov.Q_perp, 0, atol=1e-14))
+        (5, True)
+        """
+        p, k = integer("p", p, 1), integer("k", k, 1)
+        d = dimension(d, k)
+        _fit(p, k, d)
+        M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
+        M /= np.linalg.norm(M, axis=1, keepdims=True)
+        W_star = np.sqrt(d) * np.eye(k, d)
+        return cls(M @ W_star, W_star)
+
+
+def no_second_layer(overlaps: Overlaps) -> None:
+    """Refuse what is no overlaps, or has a second layer other than ones."""
+    instance("overlaps", overlaps, Overlaps)
+    if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
+        raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
+
+
+def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
+    unit = [
+        name
+        for name, rows in weights.items()
+        if rows.shape[1] >= _HIGH
+        and np.allclose(np.einsum("ia,ia->i", rows, rows), 1.0, rtol=0, atol=2e-3)
+    ]
+    if unit:
+        d = weights[unit[0]].shape[1]
+        warnings.warn(
+            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
+            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
+            f"overlaps of 1/d are meant",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _fit(p: int, k: int, d: int) -> None:
+    """Refuse weights that the memory cannot hold."""
+    argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
+    fits_in_memory(argument, value, (p + k) * d)

@@ -1,0 +1,232 @@
+"""The learning problem: which activations, how much label noise; and its risk."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from twolayer.activations import quadrature
+from twolayer.activations.activation import Activation
+from twolayer.activations.expectations import Expectations
+from twolayer.activations.known import get
+from twolayer.activations.quadrature import Quadrature
+from twolayer.problem.overlaps import Overlaps
+from twolayer.support.checks import instance, integer, non_negative, power_of_two, probability
+
+#: What rounding leaves of a sum that vanishes, relative to its terms.
+_ROUNDING = 1e-12
+
+
+class QuadratureWarning(UserWarning):
+    """An expectation did not settle to the tolerance of its task."""
+
+
+def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: int = 3) -> None:
+    """One `QuadratureWarning` of all expectations that may be off by more than they should be.
+
+    Parameters
+    ----------
+    errors : mapping
+        What each of them may be off by, and what it should be at most, relative.
+    stacklevel : int
+        Of the warning: 3 is the caller's caller.
+    """
+    bad = [
+        f"{name} may be off by {error:.1g} of its size (wanted: {most:.1g})"
+        for name, (error, most) in errors.items()
+        if not error <= most
+    ]
+    if bad:
+        remedy = (
+            "Give the kinks of functions that have any, Activation.of(…, kinks=…); more to begin "
+            "with, Task(…, order=…, points=…), or nodes=… of a mean field; or be content with "
+            "less, Task(…, tolerance=…)."
+        )
+        warnings.warn(f"{'; '.join(bad)}. {remedy}", QuadratureWarning, stacklevel=stacklevel)
+
+
+@dataclass(frozen=True)
+class Task:
+    r"""A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
+
+    Parameters
+    ----------
+    activation : str, Activation or callable
+        σ of the student: "erf" for erf(x/√2), "square" for x², one of `activations.OTHERS`
+        ("relu", "tanh", "sigmoid", "he1" … "he6"), or any function (see `Activation.of`).
+    target_activation : str, Activation or callable, optional
+        σ* of the target; the student's by default.
+    noise : float
+        Variance Δ >= 0 of the label noise.
+    order : int
+        Terms of the series to begin with, where there are no closed forms; they are doubled, up
+        to 400, until drift and risk have settled.
+    points : int
+        Quasi-random points of Ψ^Var to begin with, a power of two >= 128, likewise.
+    tolerance : float
+        What drift and risk may then be off by, relative to the sizes of the functions; Ψ^Var may
+        be off by a thousand times, and a mean field by a hundred times as much.  What is not
+        settled to that is warned of: a `QuadratureWarning`.
+
+    Attributes
+    ----------
+    forms : Expectations
+        The Gaussian expectations of this student and this target: closed where σ* = σ has
+        closed forms, by `quadrature` otherwise.
+
+    Raises
+    ------
+    InvalidInput
+        If an activation is unknown or no function of arrays, `noise` is not a finite number
+        >= 0, or `order` or `points` is out of range.
+
+    References
+    ----------
+    Arnaboldi, Stephan, Krzakala & Loureiro (COLT 2023), arXiv:2302.05882, section 2.
+
+    Examples
+    --------
+    >>> Task("erf", noise=1e-3)
+    Task('erf', noise=0.001)
+    """
+
+    activation: Activation
+    target_activation: Activation
+    noise: float
+    tolerance: float = field(compare=False)
+    forms: Expectations = field(compare=False)
+
+    def __init__(
+        self,
+        activation: str | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
+        target_activation: str | Activation | Callable[[np.ndarray], np.ndarray] | None = None,
+        noise: float = 0.0,
+        *,
+        order: int = quadrature.ORDER,
+        points: int = quadrature.POINTS,
+        tolerance: float = 1e-6,
+    ) -> None:
+        student = get(activation)
+        target = (
+            student if target_activation is None else get(target_activation, "target_activation")
+        )
+        order, points = integer("order", order, 4, 400), power_of_two("points", points, 128, 2**24)
+        object.__setattr__(self, "activation", student)
+        object.__setattr__(self, "target_activation", target)
+        object.__setattr__(self, "noise", non_negative("noise", noise))
+        tolerance = probability("tolerance", tolerance)
+        object.__setattr__(self, "tolerance", tolerance)
+        forms = student.forms if target is student else None
+        forms = forms or Quadrature(student, target, order, points, tolerance)
+        object.__setattr__(self, "forms", forms)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its expectations have closed forms."""
+        return self.forms.closed
+
+    @property
+    def own(self) -> bool:
+        """Whether an activation is a function of the user's."""
+        return self.activation.code < 0 or self.target_activation.code < 0
+
+    def with_forms(self, forms: Expectations) -> Task:
+        """The same task, its expectations found in another way."""
+        out = object.__new__(Task)
+        for name in ("activation", "target_activation", "noise", "tolerance"):
+            object.__setattr__(out, name, getattr(self, name))
+        object.__setattr__(out, "forms", forms)
+        return out
+
+    def __repr__(self) -> str:
+        target = f", {self.target_activation.name!r}"
+        same = self.target_activation is self.activation
+        return f"Task({self.activation.name!r}{'' if same else target}, noise={self.noise:g})"
+
+
+def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
+    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets.
+
+    Examples
+    --------
+    >>> coefficients(np.ones(2), np.ones(1))
+    array([-0.5, -0.5,  1. ])
+    """
+    return np.concatenate((-a / len(a), a_star / len(a_star)))
+
+
+def excess_risk(task: Task, overlaps: Overlaps) -> float:
+    r"""Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
+
+    Parameters
+    ----------
+    task : Task
+    overlaps : Overlaps
+
+    Returns
+    -------
+    float
+        Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.
+        Costs O((p + k)²).
+
+    References
+    ----------
+    arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
+
+    Examples
+    --------
+    A student that is its target has learned perfectly:
+
+    >>> excess_risk(Task("erf"), Overlaps([[1.0]], [[1.0]], [[1.0]]))
+    0.0
+    """
+    return _checked_risk(task, overlaps)
+
+
+def _checked_risk(task: Task, overlaps: Overlaps) -> float:
+    """`excess_risk`, called by a function that the user called."""
+    instance("task", task, Task)
+    instance("overlaps", overlaps, Overlaps)
+    c = coefficients(overlaps.a, overlaps.a_star)
+    found = task.forms.risk_error(overlaps.Omega, overlaps.p)
+    warn_unless_settled({"the risk": (found, task.forms.tolerance)}, stacklevel=4)
+    return excess_risk_of(task, overlaps.Omega, overlaps.p, c)
+
+
+def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None = None) -> float:
+    """`excess_risk` from Ω, students first, unchecked; c is that of second layers of ones."""
+    if c is None:
+        c = coefficients(np.ones(p), np.ones(len(Omega) - p))
+    covariance = task.forms.two_point(Omega, p)
+    return without_rounding(
+        float(c @ covariance @ c) / 2, np.abs(c) @ np.abs(covariance) @ np.abs(c)
+    )
+
+
+def without_rounding(value: float, scale: float) -> float:
+    """0 for what is below it by no more than rounding, in a sum of terms of this scale."""
+    return 0.0 if -_ROUNDING * scale < value < 0 else value
+
+
+def risk(task: Task, overlaps: Overlaps) -> float:
+    """Population risk R = ½ E[(f(x) − y)²], label noise included.
+
+    Parameters
+    ----------
+    task : Task
+    overlaps : Overlaps
+
+    Returns
+    -------
+    float
+        `excess_risk` plus Δ/2.
+
+    Examples
+    --------
+    >>> risk(Task("square", noise=1.0), Overlaps([[1.0]], [[1.0]], [[1.0]]))
+    0.5
+    """
+    return _checked_risk(task, overlaps) + task.noise / 2

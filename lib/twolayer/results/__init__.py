@@ -1,0 +1,9 @@
+"""What a run or an integration gives: arrays over time that can be saved, read and gone on from.
+
+Builds on the problem and on files.
+"""
+
+from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.trajectory import Divergence, Trajectory
+
+__all__ = ["Divergence", "MeanFieldTrajectory", "Trajectory"]

@@ -1,0 +1,245 @@
+"""What both kinds of trajectory share: the risk, second layers of ones, and their files.
+
+A file keeps the task by the names of its activations; one with functions of the user's own is
+read back with that task in hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from twolayer.activations.activation import Activation
+from twolayer.activations.known import ACTIVATIONS, OTHERS
+from twolayer.problem.task import Task
+from twolayer.support.checks import InvalidInput, instance, shown
+from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Result:
+    """Base of `Trajectory` and `MeanFieldTrajectory`, which add their arrays."""
+
+    #: What a file of this kind calls itself, and the arrays that it holds beside the time.
+    FORMAT: ClassVar[str]
+    ARRAYS: ClassVar[tuple[str, ...]]
+
+    M: np.ndarray
+    excess_risk: np.ndarray
+    task: Task
+    parameters: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
+            value = getattr(self, name)
+            value = np.ones(shape[-1]) if value is None else value
+            object.__setattr__(self, name, np.broadcast_to(value, shape))
+        read_only(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        read_only(self)
+
+    @property
+    def risk(self) -> np.ndarray:
+        """Population risk R = excess risk + Δ/2, label noise included.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Overlaps([[1.0]], [[0.3]], [[1.0]])
+        >>> path = tl.solve(tl.Task("erf", noise=0.5), start, learning_rate=0.1, t_eval=[1.0])
+        >>> bool(path.risk[0] == path.excess_risk[0] + 0.25)
+        True
+        """
+        return self.excess_risk + self.task.noise / 2
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same as a labelled dataset."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write to a NetCDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            An existing file is replaced.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OSError
+            If the folder does not exist or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import twolayer as tl
+        >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+        >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = tl.Trajectory.load(sol.save(folder + "/flow.nc"))
+        >>> bool((back.Q == sol.Q).all())
+        True
+        """
+        data = self.to_xarray()
+        if "steps" in data.coords:  # NetCDF 3 has no integers of 64 bits
+            data = data.reset_coords("steps")
+            data["steps"] = data["steps"].astype(float)
+        return write_netcdf(data, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> Self:
+        """Read what `save` wrote, bit for bit.
+
+        Parameters
+        ----------
+        path : path
+        task : Task, optional
+            The task it was made with.  Needed if that has functions of one's own, of which a
+            file keeps no more than names and some values; checked to have these, and this noise.
+
+        Returns
+        -------
+        Trajectory or MeanFieldTrajectory
+            Of the class that is asked.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        InvalidInput
+            If the file is not of this kind, or is damaged, or is of another task.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import twolayer as tl
+        >>> particles = tl.Particles([[0.5], [0.1]], [1.0, 1.0])
+        >>> task, P = tl.Task("square"), [[1.0]]
+        >>> field = tl.solve_mean_field(task, particles, P, d=3, t_eval=[0, 1])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     back = tl.MeanFieldTrajectory.load(field.save(f"{folder}/field.nc"))
+        >>> bool((back.M == field.M).all()), back.parameters["d"]
+        (True, 3)
+        """
+        if task is not None:
+            instance("task", task, Task)
+        data = read_netcdf(path, cls.FORMAT)
+        try:
+            arrays = {name: data.variables[name].values for name in ("time", *cls.ARRAYS)}
+            if not cls._fits(arrays):
+                raise ValueError("with arrays that do not fit each other")
+            written = from_json(data.attrs["task"])
+            rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
+            finite(cls._kept(arrays, rest["provenance"].get("diverged", [])))
+            if "steps" in data.variables:
+                rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
+            task = _named_task(written) if task is None else task
+        except (LookupError, TypeError, ValueError) as error:
+            allowed = f"a file of the format {cls.FORMAT!r} ({error})"
+            raise InvalidInput("path", str(path), allowed) from error
+        if _names(task) != written:
+            raise InvalidInput("task", repr(task), f"the one of the file, {json.dumps(written)}")
+        seen = json.loads(data.attrs.get("functions", "[]"))
+        if seen and not np.allclose(seen, _values(task), rtol=1e-6, atol=1e-9):
+            allowed = "made of the functions of the file: it has another function of this name"
+            raise InvalidInput("task", repr(task), allowed)
+        return cls(t=arrays.pop("time"), **arrays, task=task, **rest)
+
+    @staticmethod
+    def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether the shapes of what a file holds go together."""
+        raise NotImplementedError
+
+    @classmethod
+    def _kept(
+        cls, arrays: Mapping[str, np.ndarray], diverged: Sequence[int]
+    ) -> Mapping[str, np.ndarray]:
+        """The arrays with zeros for what runs that diverged have lost: the end of each."""
+        if not diverged:
+            return arrays
+        lost = np.isnan(arrays["excess_risk"]) & np.isin(
+            np.arange(len(arrays["M"])), diverged
+        ).reshape(-1, 1)
+        lost &= np.logical_and.accumulate(lost[:, ::-1], axis=1)[:, ::-1]
+        out = {name: values.copy() for name, values in arrays.items()}
+        for values in out.values():
+            if values.shape[: lost.ndim] == lost.shape:
+                values[lost] = 0.0
+        return out
+
+    def _labels(self) -> dict[str, str]:
+        """What a dataset says of itself, beside its arrays."""
+        return {
+            "format": self.FORMAT,
+            "task": json.dumps(_names(self.task)),
+            "functions": json.dumps(_values(self.task) if _own(_names(self.task)) else []),
+            "parameters": json.dumps(dict(self.parameters)),
+            "provenance": json.dumps(dict(self.provenance)),
+        }
+
+
+def read_only(holder: object) -> None:
+    """Let nobody change the arrays of a frozen dataclass."""
+    for name, value in vars(holder).items():
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            value = value.view()
+            value.setflags(write=False)
+            object.__setattr__(holder, name, value)
+
+
+def _whole(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Steps as they were, from a file that holds them as floats."""
+    if values.shape != shape or not (values == np.floor(values)).all():
+        raise ValueError("with steps that are not whole numbers, one for each time")
+    return values.astype(np.int64)
+
+
+def _names(task: Task) -> dict[str, Any]:
+    """The task as plain data, for a file: of activations the names."""
+    return {
+        "activation": _name(task.activation),
+        "target_activation": _name(task.target_activation),
+        "noise": task.noise,
+    }
+
+
+def _name(activation: Activation) -> str:
+    """Its name in a file, where one of ours is known by it: a namesake of one of ours is not."""
+    ours = (ACTIVATIONS | OTHERS).get(activation.name)
+    return activation.name if ours in (None, activation) else f"own {activation.name}"
+
+
+def _own(names: Mapping[str, Any]) -> list[str]:
+    """The functions that are none of ours, by which a file alone does not make a task."""
+    every = names["activation"], names["target_activation"]
+    return [name for name in every if name not in ACTIVATIONS | OTHERS]
+
+
+def _values(task: Task) -> list[list[float]]:
+    """What functions of one's own are known again by: their values at some points."""
+    x = np.linspace(-6, 6, 121) + 0.0271828
+    functions = task.activation.sigma, task.activation.derivative, task.target_activation.sigma
+    return [[float(value) for value in f(x)] for f in functions]
+
+
+def _named_task(written: Mapping[str, Any]) -> Task:
+    """The task of these names."""
+    own = _own(written)
+    if own:
+        functions = " and ".join(dict.fromkeys(map(shown, own)))
+        raise ValueError(f"its task must be given: the functions {functions} are none of ours")
+    return Task(written["activation"], written["target_activation"], written["noise"])

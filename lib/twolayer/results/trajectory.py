@@ -1,0 +1,278 @@
+"""What `solve` and `simulate` return: overlaps and risk along time, labelled.
+
+A trajectory knows the task and all parameters it was made with, turns into an
+xarray Dataset, and is saved as NetCDF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from twolayer.problem.matrices import assemble
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.task import Task
+from twolayer.results.result import Result
+from twolayer.support.checks import InvalidInput, integer, shown
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory(Result):
+    r"""Overlaps and risk at recorded times.
+
+    Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
+    a copy, or what `to_xarray` returns, may be changed.
+
+    Attributes
+    ----------
+    t : array, shape (T,)
+        Times in units of p d/γ SGD steps: t = steps · γ/(p d).
+    Q : array, shape ([R,] T, p, p)
+        Or ([R,] T, p), its diagonal, if `simulate` was asked to record "norms".
+    M : array, shape ([R,] T, p, k)
+    P : array, shape (k, k)
+        Overlaps; P does not move.
+    a : array, shape ([R,] T, p)
+    a_star : array, shape (k,)
+        Second layers of students and targets, ones if there is none; a_star does not move.
+    steps : array of int64, shape (T,), or None
+        Of `simulate`: the SGD steps after which was recorded, each once.
+    excess_risk : array, shape ([R,] T)
+        R − Δ/2.
+    risk : array, shape ([R,] T)
+        R, label noise included.
+    task : Task
+    parameters : dict
+        Every argument that shaped the result.
+    provenance : dict
+        Versions, time of day, run time, and what the method reports of itself.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
+    >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
+    >>> sol
+    Trajectory(2 times from 0 to 1, p=2, k=1, Task('erf', noise=0))
+    >>> dict(sol.to_xarray().sizes) == {
+    ...     "time": 2, "neuron": 2, "neuron_2": 2, "target": 1, "target_2": 1}
+    True
+    """
+
+    FORMAT: ClassVar[str] = "twolayer trajectory 1"
+    ARRAYS: ClassVar[tuple[str, ...]] = ("Q", "M", "P", "excess_risk", "a", "a_star")
+
+    t: np.ndarray
+    Q: np.ndarray
+    M: np.ndarray
+    P: np.ndarray
+    excess_risk: np.ndarray
+    task: Task
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    a: np.ndarray | None = None
+    a_star: np.ndarray | None = None
+    steps: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
+        span = f" from {self.t[0]:g} to {self.t[-1]:g}" if self.t.size else ""
+        p, k = self.M.shape[-2:]
+        return f"Trajectory({runs}{self.t.size} times{span}, p={p}, k={k}, {self.task!r})"
+
+    def overlaps(self, time: int = -1, run: int = 0) -> Overlaps:
+        """The state at one recorded time, to start another computation from.
+
+        Parameters
+        ----------
+        time : int
+            Index into `t`; the last by default.
+        run : int
+            Index of the run, where there are runs.
+
+        Returns
+        -------
+        Overlaps
+
+        Raises
+        ------
+        InvalidInput
+            If only the norms were recorded.
+
+        Examples
+        --------
+        Go on at another learning rate:
+
+        >>> import twolayer as tl
+        >>> task, start = tl.Task("erf"), tl.Weights.in_target_span(p=2, k=1, d=4)
+        >>> first = tl.solve(task, start.overlaps(), learning_rate=0.5, t_eval=[10.0])
+        >>> then = tl.solve(task, first.overlaps(), learning_rate=0.1, t_eval=[10.0])
+        >>> bool(then.risk[-1] < first.risk[-1])
+        True
+        """
+        if self.Q.ndim < self.M.ndim:
+            raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
+        time = _index("time", time, self.t.size)
+        run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
+        where = (run, time) if self.M.ndim == 4 else (time,)
+        if np.isnan(self.excess_risk[where]):
+            got = f"{time} of run {run}, which had left the range of finite numbers"
+            raise InvalidInput("time", got, "earlier")
+        return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same as a labelled `xarray.Dataset`, with units and parameters in its attributes.
+
+        Returns
+        -------
+        xarray.Dataset
+            Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of
+            `simulate`), time, neuron, neuron_2, target, target_2; of `simulate` the coordinate
+            steps, too.  Its arrays are copies.
+
+        Examples
+        --------
+        >>> import twolayer as tl
+        >>> start = tl.Weights.in_target_span(p=2, k=1, d=20)
+        >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 1], runs=3)
+        >>> run.to_xarray()["M"].mean("run").dims
+        ('time', 'neuron', 'target')
+        """
+        import xarray
+
+        run = ("run",) if self.M.ndim == 4 else ()
+        unit = {"units": "1"}
+        label = "overlap of {} and {}, divided by d"
+        data = {
+            "Q": (
+                (*run, "time", "neuron", "neuron_2")[: self.Q.ndim],
+                self.Q,
+                label.format("students", "students"),
+            ),
+            "M": ((*run, "time", "neuron", "target"), self.M, label.format("students", "targets")),
+            "P": (("target", "target_2"), self.P, label.format("targets", "targets")),
+            "a": ((*run, "time", "neuron"), self.a, "second layer of the students"),
+            "a_star": (("target",), self.a_star, "second layer of the targets"),
+            "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
+            "risk": ((*run, "time"), self.risk, "population risk, label noise included"),
+        }
+        scheduled = isinstance(self.parameters.get("learning_rate"), str)
+        clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
+        coords: dict[str, Any] = {
+            "time": ("time", self.t, {"units": "p d / γ steps", "long_name": clock})
+        }
+        if self.steps is not None:
+            coords["steps"] = ("time", self.steps, {"long_name": "SGD steps", "units": "1"})
+        for name, (dims, values, _) in data.items():
+            if name in "QMP":
+                coords |= {
+                    dim: np.arange(size)
+                    for dim, size in zip(dims, values.shape, strict=True)
+                    if dim != "time"
+                }
+        return xarray.Dataset(
+            {
+                n: (dims, values, unit | {"long_name": text})
+                for n, (dims, values, text) in data.items()
+            },
+            coords,
+            self._labels(),
+        ).copy(deep=True)
+
+    @staticmethod
+    def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
+        lead, (p, k) = arrays["excess_risk"].shape, arrays["M"].shape[-2:]
+        return (
+            len(lead) in (1, 2)
+            and lead[-1:] == arrays["time"].shape
+            and arrays["Q"].shape in ((*lead, p, p), (*lead, p))
+            and arrays["M"].shape == (*lead, p, k)
+            and arrays["P"].shape == (k, k)
+            and arrays["a"].shape == (*lead, p)
+            and arrays["a_star"].shape == (k,)
+        )
+
+
+class Divergence(ArithmeticError):
+    """A run left the range of finite numbers.
+
+    Attributes
+    ----------
+    step : int
+        The step at which it happened first: SGD steps in `simulate`, accepted
+        integrator steps in `solve`.
+    time : float
+        The time t at which it happened first, in units of p d / γ steps.
+    trajectory : Trajectory
+        What was recorded.  Of `simulate` all runs: those that did not end so are whole, the
+        others NaN after their last time.
+    runs : tuple of int
+        Which runs of `trajectory` these are; empty where there is one only, as in `solve`.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
+    >>> try:
+    ...     tl.solve(tl.Task("square"), start, learning_rate=9.0, t_eval=[0.0, 100.0])
+    ... except tl.Divergence as error:
+    ...     print(error.time < 100, len(error.trajectory.t))
+    True 1
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        step: int,
+        time: float,
+        trajectory: Trajectory | None,
+        runs: tuple[int, ...] = (),
+    ) -> None:
+        self.reason, self.step, self.time, self.trajectory = reason, step, time, trajectory
+        self.runs = tuple(runs)
+        super().__init__(reason, step, time, trajectory, self.runs)
+
+    def __str__(self) -> str:
+        text = f"{self.reason} at step {self.step}, t = {self.time:.6g}; "
+        all_runs = 1 if self.trajectory is None else len(self.trajectory.M)
+        if len(self.runs) and all_runs > 1:
+            some = ", ".join(map(str, self.runs[:10])) + (", ..." if len(self.runs) > 10 else "")
+            text += f"in the end {len(self.runs)} of {all_runs} runs ({some}) did. All are in "
+            text += ".trajectory, and the others are whole"
+        else:
+            kept = 0 if self.trajectory is None else self.trajectory.t.size
+            text += f"the {kept} times recorded before are in .trajectory"
+        return f"{text}. A smaller learning rate may keep the run finite."
+
+
+def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
+    """A learning rate as it is kept in a file: a schedule by the name of the function."""
+    if callable(learning_rate):
+        return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
+    return None if learning_rate is None else float(learning_rate)
+
+
+def _index(argument: str, value: int, size: int) -> int:
+    allowed = f"an index of {size}, from {-size} to {size - 1}"
+    try:
+        number = integer(argument, value, -size, size - 1)
+    except InvalidInput:
+        raise InvalidInput(argument, shown(value), allowed) from None
+    return number
+
+
+def risk_error(path: Trajectory) -> dict[str, tuple[float, float]]:
+    """What recorded risks may be off by, and should be at most, at the ends of the first run."""
+    if path.task.closed or path.Q.ndim < path.M.ndim or not path.t.size:
+        return {}
+    forms, p = path.task.forms, path.M.shape[-2]
+    ends = [assemble(path.Q[0, n], path.M[0, n], path.P) for n in (0, -1)]
+    ends = [Omega for Omega in ends if np.isfinite(Omega).all()]  # a run may have blown up
+    worst = max((forms.risk_error(Omega, p) for Omega in ends), default=0.0)
+    return {"the risk": (worst, forms.tolerance)}

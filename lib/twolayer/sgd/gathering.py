@@ -1,0 +1,108 @@
+"""From what single runs of SGD recorded to one trajectory of all of them.
+
+Runs that blew up stand beside those that did not.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.sgd.plan import Plan
+from twolayer.sgd.state import Outcome
+from twolayer.support.versions import provenance
+
+#: What is to be done about runs that blow up.
+ON_DIVERGENCE = ("raise", "keep")
+
+
+def gather(
+    plan: Plan,
+    outcomes: Mapping[int, Outcome],
+    runs: int,
+    *,
+    stopped: bool,
+    on_divergence: str,
+    learning_rate: float | str | None,
+    method: str,
+    why: str,
+    started: float,
+) -> Trajectory:
+    """The runs as one trajectory; raise `Divergence`, or warn of an interruption.
+
+    Parameters
+    ----------
+    plan : Plan
+    outcomes : mapping
+        By number of the run, those that were begun.
+    runs : int
+        How many were asked for.
+    stopped : bool
+        Whether it was interrupted: runs that were, are then left out if others have ended.
+    on_divergence : str
+    learning_rate, method, why, started
+        For the parameters and the provenance.
+    """
+    ended = {n: outcomes[n] for n in sorted(outcomes) if not outcomes[n].interrupted}
+    begun = {n: outcomes[n] for n in sorted(outcomes) if outcomes[n].count}
+    if not ended and not begun:
+        raise KeyboardInterrupt
+    some = ended or dict([next(iter(begun.items()))])
+    rows, raises = list(some.values()), on_divergence == "raise"
+    diverged = tuple(i for i, row in enumerate(rows) if row.blew_up_at is not None)
+    # Times that no run has reached say nothing; asked to keep all runs, keep all times, too.
+    count = max(row.count for row in rows) if raises or not ended else plan.samples.size
+    trajectory = Trajectory(
+        t=plan.times(plan.samples[:count]),
+        Q=_stacked(rows, "Q", count),
+        M=_stacked(rows, "M", count),
+        P=plan.P,
+        excess_risk=_stacked(rows, "excess_risk", count),
+        task=plan.task,
+        a=_stacked(rows, "a", count),
+        a_star=plan.a_star,
+        steps=plan.samples[:count] // plan.batch,
+        parameters={
+            "learning_rate": learning_rate,
+            "second_layer_rate": plan.second_layer_rate,
+            "batch": plan.batch,
+            "d": plan.d,
+            "runs": len(rows),
+            "seed": plan.seed,
+            "method": method,
+        },
+        provenance=provenance(
+            method="projected" if plan.projected else "direct",
+            why=why,
+            block=plan.block,
+            steps=int(plan.samples[-1]) // plan.batch,
+            seconds=round(time.perf_counter() - started, 3),
+            **({"diverged": list(diverged)} if diverged else {}),
+            **({"run_numbers": list(some)} if len(some) < runs else {}),
+        ),
+    )
+    if stopped:
+        asked = plan.samples.size
+        warnings.warn(
+            f"interrupted: {len(rows)} run(s) with {count} of {asked} times returned",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    if diverged and raises:
+        sample = min(row.blew_up_at for row in rows if row.blew_up_at is not None)
+        when = float(plan.times(np.array(sample)))
+        reason = "a run left the range of finite numbers"
+        raise Divergence(reason, sample // plan.batch, when, trajectory, diverged)
+    return trajectory
+
+
+def _stacked(rows: Sequence[Outcome], name: str, count: int) -> np.ndarray:
+    """One array of what all runs recorded, NaN after the last time of each."""
+    out = np.stack([getattr(row, name)[:count] for row in rows])
+    for values, row in zip(out, rows, strict=True):
+        values[row.count :] = np.nan
+    return out

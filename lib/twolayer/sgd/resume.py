@@ -1,0 +1,94 @@
+"""A run of SGD to and from its checkpoint."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from twolayer.sgd import checkpoint as checkpoints
+from twolayer.sgd.plan import Plan
+from twolayer.sgd.state import Outcome, State, begin
+from twolayer.support.checks import InvalidInput
+from twolayer.support.sources import digest_of
+
+#: The module that makes a run: whatever it reaches may change the bits.
+_RUNS = "twolayer.sgd.run"
+
+
+def fingerprint(plan: Plan) -> dict[str, Any]:
+    """What a checkpoint of this plan must agree with."""
+    return plan.fingerprint | {"source": digest_of(_RUNS)}
+
+
+def check(plan: Plan, number: int, folder: str) -> None:
+    """Look at the checkpoint of a run, if there is one, before any work.
+
+    Raises
+    ------
+    InvalidInput
+        If it is of other parameters or another version.
+    """
+    resume(plan, number, checkpoints.file_of(folder, number))
+
+
+def bytes_needed(plan: Plan, runs: int) -> int:
+    """What the checkpoints of so many runs take on the disk, about, while one is replaced."""
+    p, k = len(plan.students), len(plan.targets)
+    recorded = plan.samples.size * (p * (p if plan.record == "overlaps" else 1) + p * k + p + 1)
+    one = 8 * (plan.students.size + recorded) + 10_000
+    return one * (runs + 1)
+
+
+def save(plan: Plan, file: Path, state: State, outcome: Outcome) -> None:
+    """Write where a run stands; a warning if that cannot be done."""
+    n = outcome.count
+    arrays = {
+        "students": state.students,
+        "second_layer": state.a,
+        "a": outcome.a[:n],
+        "Q": outcome.Q[:n],
+        "M": outcome.M[:n],
+        "excess_risk": outcome.excess_risk[:n],
+    }
+    random_state = state.draws.state
+    try:
+        checkpoints.save(
+            file, fingerprint(plan), checkpoints.Checkpoint(state.block, random_state, arrays)
+        )
+    except OSError as error:  # a disk that has filled up must not cost the run itself
+        warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
+
+
+def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
+    """A run as its checkpoint left it, or at its start."""
+    state, outcome = begin(plan, number)
+    shapes = {
+        "students": plan.students.shape,
+        "second_layer": plan.a.shape,
+        "a": (None, *outcome.a.shape[1:]),
+        "Q": (None, *outcome.Q.shape[1:]),
+        "M": (None, *outcome.M.shape[1:]),
+        "excess_risk": (None,),
+    }
+    saved = checkpoints.load(file, fingerprint(plan), shapes)
+    if saved is None:
+        return state, outcome
+    n = len(saved.arrays["excess_risk"])
+    at = saved.block * plan.block
+    try:
+        fits = n <= plan.samples.size and saved.block >= 0
+        if not (fits and (n == plan.samples.size or at <= plan.samples[n])):
+            raise ValueError("recorded times and blocks that go together")
+        state.draws.state = saved.random_state
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        checkpoints.set_aside(file, InvalidInput("checkpoint", str(file), f"whole ({error})"))
+        return begin(plan, number)
+    outcome.Q[:n], outcome.M[:n] = saved.arrays["Q"], saved.arrays["M"]
+    outcome.excess_risk[:n] = saved.arrays["excess_risk"]
+    outcome.a[:n] = saved.arrays["a"]
+    state.students[:] = saved.arrays["students"]
+    state.a[:] = saved.arrays["second_layer"]
+    state.block = saved.block
+    return state, replace(outcome, count=n)

@@ -1,0 +1,303 @@
+r"""`simulate`: exact one-pass SGD, run many times, at any dimension.
+
+Both methods draw blocks of fresh samples and run through them with matrix products
+(see `kernels`); both follow the law of SGD exactly.
+
+- "direct" keeps all d coordinates of every weight.
+- "projected" keeps only the span of the p students and k targets, and of the rest of
+  R^d draws no more than the Gram matrix of the block; a rotation then brings the
+  weights back to p + k coordinates.  Its cost does not depend on d.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import AbstractContextManager, nullcontext
+from tempfile import TemporaryDirectory
+
+from numpy.typing import ArrayLike
+
+from twolayer.problem.overlaps import Overlaps, Weights
+from twolayer.problem.task import Task, warn_unless_settled
+from twolayer.results.trajectory import Trajectory, named, risk_error
+from twolayer.sgd import checkpoint as checkpoints
+from twolayer.sgd.gathering import ON_DIVERGENCE, gather
+from twolayer.sgd.method import METHODS
+from twolayer.sgd.plan import RECORDS, Plan, make_plan
+from twolayer.sgd.resume import bytes_needed, check
+from twolayer.sgd.run import run
+from twolayer.sgd.state import Outcome
+from twolayer.support.checks import (
+    InvalidInput,
+    choice,
+    fits_in_memory,
+    flag,
+    instance,
+    integer,
+    layer_rate,
+    shown,
+    times,
+)
+from twolayer.support.checks import executor as check_executor
+from twolayer.support.checks import seed as check_seed
+from twolayer.support.cluster import check_workers
+from twolayer.support.progress import Progress
+from twolayer.support.threads import is_local, while_there
+
+#: A batch is a block of its own, with the scalar products of its samples.
+_LARGEST_BATCH = 4096
+#: Seconds in which runs elsewhere end once they are told to.
+_PATIENCE = 10.0
+
+
+def simulate(
+    task: Task,
+    start: Weights | Overlaps,
+    *,
+    learning_rate: float | Callable[[float], float],
+    t_eval: ArrayLike,
+    second_layer_rate: float = 0.0,
+    batch: int = 1,
+    d: int | None = None,
+    runs: int = 1,
+    seed: int = 0,
+    method: str = "auto",
+    record: str = "overlaps",
+    on_divergence: str = "raise",
+    executor: Executor | None = None,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Trajectory:
+    r"""Run one-pass SGD, w_i ← w_i + (γ/p) a_i σ'(λ_i) 𝓔 x, a fresh sample x ~ N(0, I_d/d) a step.
+
+    Parameters
+    ----------
+    task : Task
+    start : Weights or Overlaps
+        State at t = 0, the same for all runs.
+    learning_rate : float or callable
+        γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
+        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
+    t_eval : array_like, shape (T,)
+        Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
+        recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
+        their times.
+    d : int
+        Dimension of the data; needed with overlaps, at least the rank of Ω.
+    runs : int
+        Number of independent runs.
+    seed : int
+        Run r depends on (seed, r) alone, whatever else is run beside it, and on
+        nothing that is recorded.
+
+    Other Parameters
+    ----------------
+    second_layer_rate : float
+        η >= 0: a_i ← a_i + η/(p d) σ(λ_i) 𝓔 along with the weights.  With 0 the second layer
+        stays as it is in `start`.
+    batch : int
+        Samples b >= 1 of a step, which is their mean.
+    method : str
+        "direct", "projected" (needs d >= p + k + 8, and d >= p + k + b), or "auto", which takes
+        the cheaper one.
+    record : str
+        "overlaps" keeps all of Q, "norms" only its diagonal: with thousands of students
+        the p² numbers at each time would fill the memory.
+    on_divergence : str
+        If a run leaves the range of finite numbers, "raise" `Divergence` once all runs have
+        ended, or "keep" its NaNs in the result, whose ``provenance["diverged"]`` names it.
+    executor : concurrent.futures.Executor, optional
+        Where to run; here and one after another by default.  Processes need activations that
+        are defined in a module, which a lambda is not.
+    progress : bool
+        Show a progress bar if it takes more than a few seconds.
+    checkpoint : path, optional
+        A folder, made if missing, in which every run saves its state now and then and at
+        its end.  A call with the same arguments continues from it; other arguments are refused.
+
+    Returns
+    -------
+    Trajectory
+        With a leading run axis.  `provenance["method"]` is the method used and
+        `provenance["why"]` the reason.  After Ctrl-C, with a warning: the runs that were
+        finished, or the times that the first one had reached.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used; before any work.
+    Divergence
+        If runs leave the range of finite numbers: ``error.runs``.  In ``error.trajectory`` all
+        runs are whole, and these are NaN after their last time.
+
+    Notes
+    -----
+    A step costs O(p d) direct and O(p (p + k)) projected; memory is O(p d) and
+    O((p + k)²) beside the recorded overlaps.  Floating point is float64 throughout.
+    Bits depend on the machine's BLAS and C library.
+
+    References
+    ----------
+    arXiv:2302.05882, section 2, for the algorithm; M. S. Bartlett, Proc. R. Soc. Edinb.
+    53, 260 (1933), for the triangular factor of a Wishart matrix.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=4, k=2, d=20)
+    >>> run = simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[0, 0.5, 1], runs=3)
+    >>> run.risk.shape, run.M.shape
+    ((3, 3), (3, 3, 4, 2))
+    >>> far = simulate(tl.Task("erf"), start.overlaps(), d=10**9, learning_rate=0.1, t_eval=[1e-7])
+    >>> far.provenance["method"]
+    'projected'
+    """
+    started = time.perf_counter()
+    instance("task", task, Task)
+    t_eval = times("t_eval", t_eval)
+    batch = integer("batch", batch, 1, _LARGEST_BATCH)
+    eta = layer_rate("second_layer_rate", second_layer_rate)
+    runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
+    choice("method", method, METHODS)
+    choice("record", record, RECORDS)
+    choice("on_divergence", on_divergence, ON_DIVERGENCE)
+    check_executor(executor)
+    _check_can_be_sent(task, executor)
+    check_workers(executor, "twolayer.sgd.run")
+    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
+    outcomes: dict[int, Outcome] = {}
+    options = {"learning_rate": named(learning_rate), "method": method, "why": why}
+    options |= {"started": started, "on_divergence": on_divergence}
+    try:
+        if checkpoint is None:
+            stopped = _run_all(plan, runs, executor, progress, None, outcomes)
+        else:
+            with checkpoints.opened(checkpoint, bytes_needed(plan, runs)) as folder:
+                for number in range(runs):
+                    check(plan, number, folder)
+                stopped = _run_all(plan, runs, executor, progress, folder, outcomes)
+    except Exception as error:  # of an executor, or of a function of the user's
+        ended = {number: each for number, each in outcomes.items() if not each.interrupted}
+        if ended:
+            options["on_divergence"] = "keep"
+            error.trajectory = gather(plan, ended, runs, stopped=False, **options)
+            error.add_note(f"{len(ended)} of {runs} runs had ended: .trajectory of this error")
+        raise
+    trajectory = gather(plan, outcomes, runs, stopped=stopped, **options)
+    warn_unless_settled(risk_error(trajectory))
+    return trajectory
+
+
+def _run_all(
+    plan: Plan,
+    runs: int,
+    executor: Executor | None,
+    progress: bool,
+    folder: str | None,
+    outcomes: dict[int, Outcome],
+) -> bool:
+    """Every run, here or wherever the executor takes it, into `outcomes`; whether Ctrl-C came."""
+    side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
+    share = max(1, (os.cpu_count() or 1) // runs)
+    with (
+        Progress(float(runs * max(plan.samples[-1], 1)), "simulate", progress) as bar,
+        threads_for_products(share) if side_by_side else nullcontext(),
+    ):
+        try:
+            if executor is not None:
+                _run_there(plan, runs, executor, share, folder, outcomes, bar)
+                return False
+            for number in range(runs):
+                before = number * plan.samples[-1]
+                outcomes[number] = run(
+                    plan, number, folder, lambda n, done=before: bar.to(done + n)
+                )
+                if outcomes[number].interrupted:
+                    return True
+                bar.to(before + plan.samples[-1])
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _run_there(
+    plan: Plan,
+    runs: int,
+    executor: Executor,
+    share: int,
+    folder: str | None,
+    outcomes: dict[int, Outcome],
+    bar: Progress,
+) -> None:
+    """Every run on an executor; what one of them raises is raised when the others have ended."""
+    futures: dict[Future[Outcome], int] = {}
+    failures: list[BaseException] = []
+    go_on = TemporaryDirectory(prefix="twolayer-")
+    seen = go_on.name if is_local(executor) else None
+    try:
+        for number in range(runs):
+            futures[submit(executor, share, plan, number, folder, seen)] = number
+        for done, future in enumerate(as_completed(futures), 1):
+            error = future.exception()
+            if error is None:
+                outcomes[futures[future]] = future.result()
+            else:
+                failures.append(error)
+            bar.to(done * plan.samples[-1])
+    except BaseException:
+        go_on.cleanup()
+        for future in futures:
+            future.cancel()
+        if seen is not None:
+            wait(futures, _PATIENCE)
+        for future, number in futures.items():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                outcomes[number] = future.result()
+        raise
+    finally:
+        go_on.cleanup()
+    if failures:
+        raise failures[0]
+
+
+def submit(
+    executor: Executor, share: int, plan: Plan, number: int, folder: str | None, seen: str | None
+) -> Future[Outcome]:
+    """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
+    own = is_local(executor) and not isinstance(executor, ThreadPoolExecutor)
+    return executor.submit(run_on, share if own else 0, plan, number, folder, seen)
+
+
+def _check_can_be_sent(task: Task, executor: Executor | None) -> None:
+    """Refuse a pool of processes for functions that another process cannot find."""
+    if not is_local(executor) or isinstance(executor, ThreadPoolExecutor):
+        return
+    from multiprocessing.reduction import ForkingPickler  # a browser's Python has none
+
+    try:
+        ForkingPickler.dumps(task)  # as the pool will
+    except Exception as error:  # whatever an object of the user's may raise
+        allowed = "made of functions defined in a module, to be sent to other processes"
+        raise InvalidInput("task", f"{task!r} ({shown(str(error))})", allowed) from error
+
+
+def run_on(
+    share: int, plan: Plan, number: int, folder: str | None, seen: str | None = None
+) -> Outcome:
+    """`chain.run` with that many threads for matrix products (0: as it is).
+
+    Interrupted when the folder `seen` is gone.
+    """
+    with threads_for_products(share) if share else nullcontext():
+        return run(plan, number, folder, lambda _: while_there(seen))
+
+
+def threads_for_products(count: int) -> AbstractContextManager[object]:
+    """Limit the threads of BLAS in this process: runs side by side would wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=count, user_api="blas")

@@ -1,0 +1,47 @@
+"""Where one run of SGD stands, and what it has recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twolayer.sgd.draws import Draws
+from twolayer.sgd.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one run recorded: `count` times, and the step at which it blew up, if it did."""
+
+    Q: np.ndarray
+    M: np.ndarray
+    excess_risk: np.ndarray
+    a: np.ndarray
+    count: int = 0
+    blew_up_at: int | None = None
+    interrupted: bool = False
+
+    @classmethod
+    def empty(cls, plan: Plan) -> Outcome:
+        """Room for all times of the plan."""
+        T, p, k = plan.samples.size, len(plan.students), len(plan.targets)
+        Q = np.empty((T, p, p) if plan.record == "overlaps" else (T, p))
+        return cls(Q, np.empty((T, p, k)), np.empty(T), np.empty((T, p)))
+
+
+@dataclass(eq=False)
+class State:
+    """Where a run stands: at the start of block number `block`."""
+
+    draws: Draws
+    students: np.ndarray
+    a: np.ndarray
+    block: int = 0
+
+
+def begin(plan: Plan, number: int) -> tuple[State, Outcome]:
+    """A run before its first step, with room for what it records."""
+    coordinates = len(plan.students) + len(plan.targets) if plan.projected else plan.d
+    draws = Draws(plan.seed, number, plan.block, coordinates, plan.freedom)
+    return State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)

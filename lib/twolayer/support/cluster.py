@@ -1,0 +1,90 @@
+"""Work on a Dask cluster, as a `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from twolayer.support.checks import InvalidInput, shown
+from twolayer.support.sources import digest_of
+
+#: Times that work is given to another worker when one fails.
+_RETRIES = 3
+#: Seconds to wait for a scheduler to answer.
+_PATIENCE = 10
+#: Seconds to wait for a first worker, and for all workers to answer.
+_WORKERS = 4.0
+#: What distributed's own transports listen on.
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://\S+")
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """An executor for the Dask cluster of a scheduler, for as long as the block lasts.
+
+    Work of a worker that dies is done again by another.
+
+    Parameters
+    ----------
+    address : str
+        As "tcp://scheduler:8786".
+
+    Raises
+    ------
+    InvalidInput
+        If there is no scheduler at this address, or dask.distributed is not installed.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        allowed = "left out where dask.distributed is missing: pip install 'twolayer[dask]'"
+        raise InvalidInput("dask", address, allowed) from None
+    allowed = "the address of a Dask scheduler, as tcp://scheduler:8786"
+    # Looked at first: a client that cannot exist still starts threads.
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+        raise InvalidInput("dask", shown(address), allowed)
+    try:
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, TypeError, ValueError) as error:
+        raise InvalidInput("dask", address, f"{allowed} ({error})") from error
+    with client:
+        yield client.get_executor(retries=_RETRIES)
+
+
+def check_workers(executor: Executor | None, module: str) -> None:
+    """Refuse a Dask executor whose workers are none, or cannot run a module as it is here.
+
+    Work would wait for a worker for ever, and one without the package does not say so.  Other
+    executors are not looked at.
+
+    Raises
+    ------
+    InvalidInput
+        Within ten seconds.
+    """
+    client = getattr(executor, "_client", None)
+    if not hasattr(client, "scheduler_info") or client.asynchronous:
+        return
+    until = time.monotonic() + _WORKERS
+    while not client.scheduler_info()["workers"]:
+        if time.monotonic() > until:
+            allowed = "one with workers (client.wait_for_workers(1) waits for the first)"
+            raise InvalidInput("executor", "a Dask cluster without workers", allowed)
+        time.sleep(0.1)
+    pool = ThreadPoolExecutor(1)
+    try:
+        asked = pool.submit(client.run, digest_of, module, on_error="return")
+        found = asked.result(_WORKERS)
+    except TimeoutError:
+        allowed = f"one whose workers answer within {_WORKERS:g} s"
+        raise InvalidInput("executor", "a Dask cluster with a silent worker", allowed) from None
+    finally:
+        pool.shutdown(wait=False)
+    for worker, digest in found.items():
+        if digest != digest_of(module):
+            why = shown(digest) if isinstance(digest, BaseException) else "another version of it"
+            allowed = "one whose workers all have this version of the package twolayer"
+            raise InvalidInput("executor", f"a Dask cluster with {worker}: {why}", allowed)

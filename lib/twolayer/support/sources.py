@@ -1,0 +1,113 @@
+"""Which source files a result comes from: those of the modules that can be reached by imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_LIB = Path(__file__).resolve().parents[2]
+_PACKAGES = ("twolayer", "companion")
+
+
+@cache
+def digest_of(module: str) -> str:
+    """A hash of what a module, and all modules of ours that it can reach, say to Python.
+
+    Comments do not count.
+
+    Parameters
+    ----------
+    module : str
+        As "twolayer.sgd.run".
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> len(digest_of("twolayer.support.checks"))
+    16
+    """
+    return digest(reached_from({module}))
+
+
+def digest(files: dict[str, Path]) -> str:
+    """A hash of modules, and of the data that lie beside them and are named in them."""
+    found = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        text = file.read_text("utf-8")
+        found.update(f"{name}\0{ast.dump(ast.parse(text))}\0".encode())
+        beside = [f for f in sorted(file.parent.iterdir()) if f.suffix in (".csv", ".bib")]
+        for data in (f for f in beside if f.name in text):
+            found.update(data.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def reached_from(modules: set[str], lib: Path = _LIB) -> dict[str, Path]:
+    """The files of modules and of all that they can reach, by the names of the modules.
+
+    Imports inside of functions count.  A room's `__init__`, which only hands names on, is passed
+    through to where they come from.
+
+    Examples
+    --------
+    >>> sorted(reached_from({"twolayer.support.netcdf"}))
+    ['twolayer.support.checks', 'twolayer.support.netcdf']
+    """
+    found: dict[str, Path] = {}
+    waiting = sorted(modules)
+    while waiting:
+        name = waiting.pop()
+        file = _file(name, lib)
+        if file is not None and name not in found:
+            found[name] = file
+            waiting += imported(file.read_text("utf-8"), lib)
+    return found
+
+
+def imported(code: str, lib: Path = _LIB) -> Iterator[str]:
+    r"""The modules of ours that Python code imports, those behind each `tl.name` among them.
+
+    Examples
+    --------
+    >>> sorted(imported("import twolayer as tl\nfrom twolayer.flow import psi_M\ntl.simulate()"))
+    ['twolayer.flow.terms', 'twolayer.sgd.simulator']
+    """
+    nodes = list(ast.walk(ast.parse(code)))
+    known_as: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
+            for each in node.names:
+                yield _origin(str(node.module), each.name, lib)
+        elif isinstance(node, ast.Import):
+            for each in node.names:
+                if each.name.split(".")[0] in _PACKAGES:
+                    known_as[each.asname or each.name] = each.name
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and (package := known_as.get(ast.unparse(node.value))):
+            yield _origin(package, node.attr, lib)
+
+
+def _origin(module: str, name: str, lib: Path) -> str:
+    """The module that `name` of a module is, or is defined in, behind all that hand it on."""
+    inner = f"{module}.{name}"
+    if _file(inner, lib) is not None:
+        return inner
+    face = lib.joinpath(*module.split("."), "__init__.py")
+    if face.is_file():
+        for node in ast.walk(ast.parse(face.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and any(
+                name == (each.asname or each.name) for each in node.names
+            ):
+                return _origin(str(node.module), name, lib)
+    return module
+
+
+def _file(module: str, lib: Path) -> Path | None:
+    """The file of a module; None for a room, and for what is no module."""
+    file = lib.joinpath(*module.split(".")).with_suffix(".py")
+    return file if file.is_file() else None

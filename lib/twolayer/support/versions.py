@@ -1,0 +1,27 @@
+"""Which versions, and which source files, a result comes from."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+_BEHIND_A_RESULT = ("twolayer", "numpy", "scipy", "numba")
+
+
+def provenance(**more: Any) -> dict[str, Any]:
+    """Versions and time of day, with whatever else is worth keeping."""
+    return versions() | {"created": datetime.now(UTC).isoformat(timespec="seconds")} | more
+
+
+def versions(packages: Iterable[str] = _BEHIND_A_RESULT) -> dict[str, str]:
+    """Versions of Python and of these packages; of those that a result depends on by default."""
+    out = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            out[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            out[name] = "absent"
+    return out
