@@ -7,11 +7,11 @@ from reference import random_overlaps
 import twolayer as tl
 from twolayer import flow
 from twolayer.flow.jacobian import jacobian
-from twolayer.flow.unknowns import Unknowns
+from twolayer.support.unknowns import Unknowns
 
 
 def central_differences(task, P, rate, terms, Q, M, h=1e-5):
-    state = Unknowns(tl.Overlaps(Q, M, P))
+    state = Unknowns(Q.shape, M.shape, triangle=True)
     rhs = flow.right_hand_side(task, P, rate, terms)
     y = state.pack(Q, M)
     step = h * np.eye(y.size)
@@ -25,7 +25,7 @@ def central_differences(task, P, rate, terms, Q, M, h=1e-5):
 def test_against_differences(name, terms, p, k):
     Q, M, P = random_overlaps(np.random.default_rng(p), p, k)
     task = tl.Task(name, noise=0.3)
-    found = jacobian(task, P, 0.7 * p, terms)(Q, M)
+    found = jacobian(task, P, terms)(Q, M, 0.7 * p)
     expected = central_differences(task, P, 0.7 * p, terms, Q, M)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
@@ -33,17 +33,17 @@ def test_against_differences(name, terms, p, k):
 @pytest.mark.parametrize("name", ["erf", "square"])
 def test_in_several_chunks(name, monkeypatch):
     Q, M, P = random_overlaps(np.random.default_rng(0), 5, 2)
-    of = jacobian(tl.Task(name, noise=0.1), P, 1.0, "full")
-    whole = of(Q, M)
+    of = jacobian(tl.Task(name, noise=0.1), P, "full")
+    whole = of(Q, M, 1.0)
     monkeypatch.setattr("twolayer.flow.jacobian._IN_FLIGHT", 100)
-    np.testing.assert_allclose(of(Q, M), whole, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(of(Q, M, 1.0), whole, rtol=1e-12, atol=1e-14)
 
 
 def test_identical_neurons_at_the_optimum():
     """A singular Ω: the flow is smooth there too."""
     M = np.repeat(np.eye(2), 2, axis=0)
     task, state = tl.Task("erf", noise=0.1), (M @ M.T, M)
-    found = jacobian(task, np.eye(2), 1.0, "full")(*state)
+    found = jacobian(task, np.eye(2), "full")(*state, 1.0)
     expected = central_differences(task, np.eye(2), 1.0, "full", *state)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
 

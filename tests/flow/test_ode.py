@@ -7,8 +7,8 @@ from scipy.integrate import solve_ivp
 
 import twolayer as tl
 from companion.claims.printed import printed_values
-from twolayer.flow.unknowns import Unknowns
 from twolayer.support import integrate as stepping
+from twolayer.support.unknowns import Unknowns
 
 LEARNING_RATE = 0.4
 
@@ -106,7 +106,7 @@ def test_long_stay_at_the_optimum_is_cheap():
 def test_the_jacobian_by_differences():
     """Against central differences of one state at a time."""
     ov = tl.Weights.gaussian(p=4, k=2, d=9, seed=0).overlaps()
-    state = Unknowns(ov)
+    state = Unknowns(ov.Q.shape, ov.M.shape, triangle=True)
     rhs = tl.flow.right_hand_side(tl.Task("erf"), ov.P, 0.3, "full")
 
     def derivative(_, y):

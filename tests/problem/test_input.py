@@ -104,7 +104,7 @@ def test_bad_input(call, arguments, name, allowed, monkeypatch):
         raise AssertionError("work began")
 
     monkeypatch.setattr("twolayer.sgd.simulator.run", no_work)
-    monkeypatch.setattr("twolayer.flow.unknowns.right_hand_side", no_work)
+    monkeypatch.setattr("twolayer.flow.vector_field.flow_at_any_rate", no_work)
     with pytest.raises(ValueError, match=rf"^{name}: got .*must be .*{allowed}") as caught:
         call(**arguments)
     assert isinstance(caught.value, tl.InvalidInput)

@@ -9,11 +9,11 @@ from scipy.stats import norm
 import twolayer as tl
 from twolayer import flow
 from twolayer.flow.jacobian import jacobian
-from twolayer.flow.unknowns import Unknowns
 from twolayer.mean_field.erf_pairs import PairField
 from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.field import GridField, SquareField
 from twolayer.sgd.draws import Draws
+from twolayer.support.unknowns import Unknowns
 from twolayer.theory.diffusion import diffusion
 from twolayer.theory.exits import exit_time
 from twolayer.theory.linear_noise import fluctuations
@@ -126,7 +126,7 @@ def test_the_flow_is_that_of_its_parts(name, terms, eta):
     def rate(t):
         return 0.3 / (1 + t)
 
-    p, state = 3, Unknowns(ov)
+    p, state = 3, Unknowns(ov.Q.shape, ov.M.shape, triangle=True)
 
     def derivative(t, y):
         N = len(y) - p
@@ -155,11 +155,14 @@ def test_the_flow_is_that_of_its_parts(name, terms, eta):
 @pytest.mark.parametrize("terms", list(flow.TERMS))
 def test_jacobian(name, terms):
     task, ov = tl.Task(name, noise=0.3), overlaps()
-    state, rhs = Unknowns(ov), flow.right_hand_side(task, ov.P, 2.0, terms, a_star=A_STAR)
+    state, rhs = (
+        Unknowns(ov.Q.shape, ov.M.shape, triangle=True),
+        flow.right_hand_side(task, ov.P, 2.0, terms, a_star=A_STAR),
+    )
     y = state.pack(ov.Q, ov.M)
     step = 1e-5 * np.eye(y.size)
     ahead, behind = (state.pack(*rhs(*state.unpack(z), A)) for z in (y + step, y - step))
-    found = jacobian(task, ov.P, 2.0, terms, A, A_STAR)(ov.Q, ov.M)
+    found = jacobian(task, ov.P, terms, A, A_STAR)(ov.Q, ov.M, 2.0)
     np.testing.assert_allclose(found, (ahead - behind).T / 2e-5, rtol=1e-6, atol=1e-7)
 
 

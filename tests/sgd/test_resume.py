@@ -78,7 +78,9 @@ def test_a_damaged_checkpoint_is_named_set_aside_and_redone(kept, how):
 def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     """Whoever can write a file can seal it: its content must fit, too."""
     folder, whole = kept
-    this, _ = plan.make_plan(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
+    this, _ = plan.make_plan(
+        plan.Asked(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
+    )
     state, outcome = begin(this, 1)
     fields = {
         "block": 0,
@@ -92,7 +94,7 @@ def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     }
     arrays = fields["arrays"] | changed.get("arrays", {})
     content = checkpoint.Checkpoint(**fields | changed | {"arrays": arrays})
-    checkpoint.save(folder / "run-00001.nc", resume.fingerprint(this), content)
+    checkpoint.save(folder / "run-00001.nc", resume._agreed(this), content)
     with pytest.warns(RuntimeWarning, match=r"set aside as run-00001\.nc\.damaged"):
         again = tl.simulate(TASK, START, checkpoint=folder, **COMMON)
     assert trials.same_bits(again, whole)

@@ -16,7 +16,7 @@ from twolayer.kernels import sgd as kernels
 from twolayer.sgd import run as chain
 from twolayer.sgd import simulator as sgd_module
 from twolayer.sgd.draws import Draws
-from twolayer.sgd.plan import make_plan
+from twolayer.sgd.plan import Asked, make_plan
 
 NAMES = ["erf", "square"]
 NOISE, LEARNING_RATE = 0.04, 0.5
@@ -76,9 +76,10 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
         normals, radii = draws.blocks(1)
         task = tl.Task(name, noise=0.04)
         labels = chain.labels(task, targets, np.ones(k), normals, block, True)
-        moved = (students, np.ones(p), X, C, np.empty((0, p)), *room)
-        arguments = (labels, np.full(1, rate), *moved, k, 1, 0.0, True, code)
-        assert kernels.advance(normals, radii, *arguments, False) == (0, block)
+        samples = kernels.Samples(normals, radii, labels, np.full(1, rate))
+        space = kernels.Room(students, np.ones(p), X, C, np.empty((0, p)), *room)
+        rules = kernels.Rules(k, 1, 0.0, True, code)
+        assert kernels.advance(samples, space, rules, False) == (0, block)
         noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)
         for x, z in zip(X[:, :n] @ basis + X[:, n:] @ new_axes, noise, strict=True):
@@ -303,7 +304,9 @@ def test_divergence_keeps_what_was_recorded():
 def test_divergence_at_a_block_boundary():
     """Overflow of a recorded overlap, seen between two blocks, ends the run too."""
     task, start = tl.Task("square"), tl.Weights.gaussian(p=5, k=2, d=60, seed=1)
-    plan, _ = make_plan(task, start, None, 50.0, np.arange(40) * 50 / 300, 0, "direct", "overlaps")
+    plan, _ = make_plan(
+        Asked(task, start, None, 50.0, np.arange(40) * 50 / 300, 0, "direct", "overlaps")
+    )
     outcome = chain.run(replace(plan, block=1), 0)
     assert 0 < outcome.count < 40
     assert outcome.count <= outcome.blew_up_at < 40
@@ -386,7 +389,9 @@ def test_runs_side_by_side_share_the_cores(monkeypatch):
 
 
 def make_plan_for_one_step(start):
-    return make_plan(tl.Task("erf"), start, None, 0.1, np.array([0.01]), 0, "auto", "overlaps")[:1]
+    return make_plan(
+        Asked(tl.Task("erf"), start, None, 0.1, np.array([0.01]), 0, "auto", "overlaps")
+    )[:1]
 
 
 @pytest.mark.parametrize(

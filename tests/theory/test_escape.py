@@ -15,7 +15,7 @@ from scipy.stats import chi2, ks_2samp, kstest
 import twolayer as tl
 from twolayer import flow
 from twolayer.kernels.compiler import COMPILED
-from twolayer.kernels.escape import advance, to_chi_squared
+from twolayer.kernels.escape import Chain, advance, to_chi_squared
 from twolayer.theory import escape, exits
 from twolayer.theory import exit_runs as escape_runs
 
@@ -159,6 +159,7 @@ def test_the_chain_is_sgd_step_by_step(spherical, compiled):
     w, target = rng.standard_normal((2, d))
     w, target = w * np.sqrt(d) / np.linalg.norm(w), target * np.sqrt(d) / np.linalg.norm(target)
     q, m, done = np.array([w @ w / d]), np.array([w @ target / d]), np.zeros(1, dtype=np.int64)
+    chain = Chain(rate, float(d), np.sqrt(noise), spherical, np.inf)
     kernel = advance if compiled or not COMPILED else advance.py_func
     for _ in range(steps):
         x, z = rng.standard_normal(d) / np.sqrt(d), rng.standard_normal()
@@ -166,7 +167,7 @@ def test_the_chain_is_sgd_step_by_step(spherical, compiled):
         along, across = target @ x, apart @ x / np.sqrt(apart @ apart / d)
         numbers = np.array([along, across, z]).reshape(1, 3, 1)
         rest = np.array([[d * (x @ x) - along**2 - across**2]])
-        kernel(numbers, rest, q, m, done, rate, float(d), np.sqrt(noise), spherical, np.inf)
+        kernel(numbers, rest, q, m, done, chain)
         field = w @ x
         w = w + rate * 2 * field * (along**2 - field**2 + np.sqrt(noise) * z) * x
         w = w * np.sqrt(d) / np.linalg.norm(w) if spherical else w

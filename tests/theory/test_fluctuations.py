@@ -7,7 +7,7 @@ from scipy.stats import chi2, norm
 
 import twolayer as tl
 from twolayer.flow import jacobian
-from twolayer.flow.unknowns import Unknowns
+from twolayer.support.unknowns import Unknowns
 from twolayer.theory.diffusion import diffusion, sampling_error
 from twolayer.theory.linear_noise import fluctuations
 
@@ -61,7 +61,7 @@ def test_the_mean_step_is_the_flow(name):
     task, rate = SETTINGS[name]
     F = increments(task, START, rate, 200_000, seed=4)
     dQ, dM = tl.flow.right_hand_side(task, START.P, rate, "full")(START.Q, START.M)
-    drift = Unknowns(START).pack(dQ, dM)
+    drift = Unknowns(START.Q.shape, START.M.shape, triangle=True).pack(dQ, dM)
     bound = norm.isf(FALSE_ALARM / len(drift) / 2)
     assert (np.abs(F.mean(0) - drift) <= bound * F.std(0) / np.sqrt(len(F))).all()
 
@@ -83,13 +83,13 @@ def test_the_points_are_enough(name):
 def test_the_integral_converges(name, start):
     """Against the linear equation by an explicit method of high order, same points for D."""
     task, rate = SETTINGS[name]
-    state, N = Unknowns(start), 18
-    J = jacobian.jacobian(task, start.P, rate, "full")
+    state, N = Unknowns(start.Q.shape, start.M.shape, triangle=True), 18
+    J = jacobian.jacobian(task, start.P, "full")
     rhs = tl.flow.right_hand_side(task, start.P, rate, "full")
 
     def derivative(_, y):
         Q, M = state.unpack(y[:N])
-        sigma, slopes = y[N:].reshape(N, N), J(Q, M)
+        sigma, slopes = y[N:].reshape(N, N), J(Q, M, rate)
         here = tl.Overlaps(Q, M, start.P)
         D = diffusion(task, here, learning_rate=rate, points=512)
         moved = slopes @ sigma + sigma @ slopes.T + D

@@ -25,22 +25,23 @@ _IN_FLIGHT = 200_000
 def jacobian(
     task: Task,
     P: Array,
-    learning_rate: float,
     terms: str,
     a: Array | None = None,
     a_star: Array | None = None,
-) -> Callable[[Array, Array], Array]:
-    """The function (Q, M) → derivatives of (dQ/dt, dM/dt) in (Q, M).
+    batch: int = 1,
+) -> Callable[[Array, Array, float], Array]:
+    """The function (Q, M, γ) → derivatives of (dQ/dt, dM/dt) in (Q, M).
 
     Parameters
     ----------
     task : Task
     P : array, shape (k, k)
-    learning_rate : float
     terms : str
         As for `flow.right_hand_side`.
     a, a_star : array, shape (p,) and (k,), optional
         Second layers, which do not move; ones by default.
+    batch : int
+        Samples a step averages over.
 
     Returns
     -------
@@ -53,8 +54,8 @@ def jacobian(
     --------
     One student, one target, square: dQ/dt = 4 (1 − Q) Q + 8 (M² − Q²).
 
-    >>> J = jacobian(Task("square"), np.eye(1), 0.1, "gradient-flow")
-    >>> J(np.array([[2.0]]), np.array([[0.5]]))
+    >>> J = jacobian(Task("square"), np.eye(1), "gradient-flow")
+    >>> J(np.array([[2.0]]), np.array([[0.5]]), 0.1)
     array([[-44.,   8.],
            [ -3.,  -6.]])
     """
@@ -62,7 +63,7 @@ def jacobian(
     forms, k = task.forms, len(P)
     targets = second_layer("a_star", a_star, k)
 
-    def of(Q: Array, M: Array) -> Array:
+    def of(Q: Array, M: Array, learning_rate: float) -> Array:
         p = len(Q)
         students = second_layer("a", a, p)
         c = coefficients(students, targets)
@@ -71,7 +72,7 @@ def jacobian(
         pairs, n = len(i), p + k
         rows = np.concatenate((i, np.repeat(np.arange(p), k)))
         columns = np.concatenate((j, np.tile(np.arange(p, n), p)))
-        N, scale = len(rows), learning_rate / p * students[i] * students[j]
+        N, scale = len(rows), learning_rate / batch / p * students[i] * students[j]
         out = np.empty((N, N))
         drift = forms.drift_slopes(Omega, c, p)
         gain = forms.gain_slopes(Q) if label_noise and task.noise else None

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from twolayer.flow.accuracy import refined
 from twolayer.flow.terms import TERMS, dimension
-from twolayer.flow.unknowns import Flow, SpanFlow
+from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, excess_risk_of, warn_unless_settled

@@ -230,30 +230,46 @@ def right_hand_side(
     >>> dQ.round(6)
     array([[-2.4]])
     """
+    learning_rate = non_negative("learning_rate", learning_rate)
+    flow = flow_at_any_rate(task, P, terms, d, a_star=a_star, batch=batch)
+
+    def rhs(Q: Array, M: Array, a: Array | None = None) -> tuple[Array, Array]:
+        return flow(Q, M, np.ones(M.shape[-2]) if a is None else a, learning_rate)
+
+    return rhs
+
+
+def flow_at_any_rate(
+    task: Task,
+    P: Array,
+    terms: str,
+    d: int | None = None,
+    *,
+    a_star: Array | None = None,
+    batch: int = 1,
+) -> Callable[[Array, Array, Array, float], tuple[Array, Array]]:
+    """The function (Q, M, a, γ) → (dQ/dt, dM/dt); see `right_hand_side`."""
     instance("task", task, Task)
     noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
     P = symmetric("P", array("P", P, (None, None)))
-    learning_rate = non_negative("learning_rate", learning_rate)
     d, batch = dimension(terms, P, d), integer("batch", batch, 1)
     if d is not None and batch > 1:
         raise InvalidInput("d", shown(d), "None with batches, whose samples have products in d")
-    targets, noise = second_layer("a_star", a_star, len(P)), task.noise
-    rate = learning_rate / batch
+    targets, noise, forms = second_layer("a_star", a_star, len(P)), task.noise, task.forms
 
-    def rhs(Q: Array, M: Array, a: Array | None = None) -> tuple[Array, Array]:
+    def flow(Q: Array, M: Array, a: Array, learning_rate: float) -> tuple[Array, Array]:
         p = M.shape[-2]
-        students = np.ones(p) if a is None else a
         Omega = assemble(Q, M, P)
-        dM, dQ = _drifts(task, Omega, students, targets)
+        dM, dQ = _drifts(task, Omega, a, targets)
         if label_noise:
-            scale = (rate / p) * students[:, None] * students
+            scale = (learning_rate / batch / p) * a[:, None] * a
         if noise_free:
-            dQ += scale * task.forms.variance(Omega, coefficients(students, targets), p, d)
+            dQ += scale * forms.variance(Omega, coefficients(a, targets), p, d)
         if label_noise and noise:
-            dQ += (scale * noise) * task.forms.gain(Q, d)
+            dQ += (scale * noise) * forms.gain(Q, d)
         return dQ, dM
 
-    return rhs
+    return flow
 
 
 def dimension(terms: str, P: Array, d: int | None) -> int | None:

@@ -13,10 +13,24 @@ which is exact at any d, for a target with ‖w*‖² = d.  Spherical SGD then d
 from __future__ import annotations
 
 from math import log, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from twolayer.kernels.compiler import EXACT, compiled
+
+
+class Chain(NamedTuple):
+    """What does not change from step to step: γ, d, √Δ, whether w is kept on its sphere, and m²/q
+    at which a run ends.
+    """
+
+    learning_rate: float
+    d: float
+    noise_level: float
+    spherical: bool
+    threshold: float
+
 
 #: Squared norms beyond this are a blow-up; what follows would only overflow.
 BLOW_UP = 1e100
@@ -29,20 +43,17 @@ def advance(
     q: np.ndarray,
     m: np.ndarray,
     steps: np.ndarray,
-    learning_rate: float,
-    d: float,
-    noise_level: float,
-    spherical: bool,
-    threshold: float,
+    chain: Chain,
 ) -> None:
     """Move R runs side by side, each until m²/q reaches the threshold or q blows up.
 
     `normals` (S, 3, R) are z₁, z₂, z₃ and `rest` (S, R) are chi-squared with d − 2 degrees of
-    freedom; `noise_level` is √Δ.  q, m and the number of steps taken, each (R,), are changed in
+    freedom.  q, m and the number of steps taken, each (R,), are changed in
     place; runs that have ended stay where they are.  No branch but the choice of what is kept
     depends on the numbers.
     """
-    rate = learning_rate / d
+    rate, noise_level = chain.learning_rate / chain.d, chain.noise_level
+    spherical, threshold = chain.spherical, chain.threshold
     for s in range(len(rest)):
         for r in range(len(q)):
             a, b = q[r], m[r]

@@ -16,12 +16,53 @@ sample.
 from __future__ import annotations
 
 from math import copysign, isfinite, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
 from twolayer.kernels.functions import erf_and_slope, other_and_slope, scalar_product
 from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
+
+
+class Samples(NamedTuple):
+    """Of some blocks: what `draws.Draws` gives, labels (blocks, B), and γ/(p d b) in each block."""
+
+    normals: np.ndarray
+    radii: np.ndarray
+    labels: np.ndarray
+    rates: np.ndarray
+
+
+class Room(NamedTuple):
+    """What blocks move and work in: memory that is asked for anew at every call costs too much.
+
+    Students W/√d (p, D) and second layer (p,); samples X (B, D), steps C (B, p) and, if a is
+    trained, a after each sample, `past` (B, p); K (B, B) and pre-activations `fields` (B, p).
+    """
+
+    students: np.ndarray
+    a: np.ndarray
+    X: np.ndarray
+    C: np.ndarray
+    past: np.ndarray
+    K: np.ndarray
+    fields: np.ndarray
+
+
+class Rules(NamedTuple):
+    """What does not change in a run.
+
+    Number k of targets, whose coordinates come first if projected; samples b of a step, of which B
+    is a multiple; η/(p d b); and the code of σ.
+    """
+
+    k: int
+    batch: int
+    second: float
+    projected: bool
+    code: int
+
 
 #: Samples between which the recursion is done one by one; those before come as a product.
 _NEAR = 16
@@ -137,41 +178,20 @@ def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected
 
 
 @compiled()
-def advance(
-    normals: np.ndarray,
-    radii: np.ndarray,
-    labels: np.ndarray,
-    rates: np.ndarray,
-    students: np.ndarray,
-    a: np.ndarray,
-    X: np.ndarray,
-    C: np.ndarray,
-    past: np.ndarray,
-    K: np.ndarray,
-    fields: np.ndarray,
-    k: int,
-    batch: int,
-    second: float,
-    projected: bool,
-    code: int,
-    absorb_last: bool,
-) -> tuple[int, int]:
-    """Run through one block for each row of `normals`; the last one, and its number of steps.
+def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tuple[int, int]:
+    """Run through one block for each row of the samples; the last one, and its number of steps.
 
-    `labels` (blocks, B) are those of the samples; `students` (p, D), W/√d, and the second layer
-    `a` are moved; X (B, D), C (B, p) and, if a is trained, `past` (B, p), a after each sample,
-    are left as of the last block, which ends with `absorb` only if asked for.
-    K (B, B) and `fields` (B, p) are room to work in: memory that is asked for anew at every
-    call costs more than what is done in it.
-    `rates` (blocks,) are γ/(p d b) and `second` is η/(p d b), b being `batch`, of which B is a
-    multiple; k is the number of targets, whose coordinates come first if projected.  A
-    run that blows up ends inside a block, with fewer than B steps, none of them absorbed.
+    Students and second layer are moved, and X, C and `past` left as of the last block, which ends
+    with `absorb` only if asked for.  A run that blows up ends inside a block, with fewer than B
+    steps, none of them absorbed.
     """
+    students, a, X, C = room.students, room.a, room.X, room.C
+    K, fields, batch = room.K, room.fields, rules.batch
     B, p = len(X), len(students)
     own, push = np.empty(p), np.zeros(p)
     near = batch * max(1, _NEAR // batch)
-    for block in range(len(normals)):
-        place(normals[block], radii[block], X, projected)
+    for block in range(len(samples.normals)):
+        place(samples.normals[block], samples.radii[block], X, rules.projected)
         scalar_products(X, X, K)
         scalar_products(X, students, fields)
         for start in range(0, B, near):
@@ -180,15 +200,16 @@ def advance(
                 add_product(K[start:stop, :start], C[:start], fields[start:stop])
             for v in range(start, stop):
                 add_products(K[v], C, fields[v], start, v - v % batch)
-                respond(code, fields[v], own, C[v])
-                error = labels[block, v] - scalar_product(a, own) / p
-                step = rates[block] * error
+                respond(rules.code, fields[v], own, C[v])
+                error = samples.labels[block, v] - scalar_product(a, own) / p
+                step = samples.rates[block] * error
                 if not isfinite(step):
                     return block, v
                 for i in range(p):
                     C[v, i] *= step * a[i]
-                if second > 0.0:
-                    train(a, own, push, second * error, (v + 1) % batch == 0, past[v])
-        if absorb_last or block < len(normals) - 1:
-            absorb(students, X, C, k, projected)
-    return len(normals) - 1, B
+                if rules.second > 0.0:
+                    ends = (v + 1) % batch == 0
+                    train(a, own, push, rules.second * error, ends, room.past[v])
+        if absorb_last or block < len(samples.normals) - 1:
+            absorb(students, X, C, rules.k, rules.projected)
+    return len(samples.normals) - 1, B

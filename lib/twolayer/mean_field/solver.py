@@ -33,6 +33,7 @@ from twolayer.support.checks import (
     times,
 )
 from twolayer.support.integrate import METHODS, integrate
+from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
 
@@ -147,21 +148,20 @@ def solve_mean_field(
     a_star = second_layer("a_star", a_star, k)
     ratio = layer_rate("second_layer_ratio", second_layer_ratio)
     weight = particles.weight
+    state = Unknowns((p, k), (p,), *([(p,)] if ratio else []))
 
     def field_with(nodes: int) -> Field:
         return make_field(task, L, p, d - k, self_term, nodes, a_star)
 
     def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        a = y[p * (k + 1) :] if ratio else particles.a
-        return y[: p * k].reshape(p, k), np.maximum(y[p * k : p * (k + 1)], 0.0), a
+        alpha, q, *trained = state.unpack(y)
+        return alpha, np.maximum(q, 0.0), trained[0] if ratio else particles.a
 
     def derivative(_: float, y: np.ndarray) -> np.ndarray:
         alpha, q, a = unpack(y)
         d_alpha, dq = field.drift(alpha, q, weight * a)
-        parts = [(a[:, None] * d_alpha).ravel(), a * dq]
-        if ratio:
-            parts.append(ratio * field.force(alpha, q, weight * a))
-        return np.concatenate(parts)
+        force = [ratio * field.force(alpha, q, weight * a)] if ratio else []
+        return state.pack(a[:, None] * d_alpha, a * dq, *force)
 
     alpha = np.linalg.solve(L, particles.m.T).T
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
@@ -171,7 +171,7 @@ def solve_mean_field(
         risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
         return False
 
-    start = [alpha.ravel(), q, particles.a]
+    start = state.pack(alpha, q, *([particles.a] if ratio else []))
     asked, seen = nodes, [(alpha, q, particles.a)]
     tolerance = FIELD * task.tolerance
     while True:
@@ -180,7 +180,7 @@ def solve_mean_field(
         risks.clear()
         path = integrate(
             derivative,
-            np.concatenate(start if ratio else start[:2]),
+            start,
             t_eval,
             method=method,
             rtol=rtol,

@@ -59,8 +59,6 @@ class Plan:
     seed : int
     record : str
         One of `RECORDS`.
-    fingerprint : dict
-        What a checkpoint must agree with, beside the source.
     """
 
     task: Task
@@ -79,7 +77,6 @@ class Plan:
     projected: bool
     seed: int
     record: str
-    fingerprint: dict[str, Any]
 
     @property
     def rate(self) -> float:
@@ -117,94 +114,112 @@ class Plan:
         return self.d - len(self.students) - len(self.targets) if self.projected else 0
 
 
-def make_plan(
-    task: Task,
-    start: Weights | Overlaps,
-    d: int | None,
-    learning_rate: float | Callable[[float], float],
-    t_eval: np.ndarray,
-    seed: int,
-    method: str,
-    record: str,
-    second_layer_rate: float = 0.0,
-    batch: int = 1,
-) -> tuple[Plan, str]:
+@dataclass(frozen=True)
+class Asked:
+    """What `simulate` was asked for, checked on its own."""
+
+    task: Task
+    start: Weights | Overlaps
+    d: int | None
+    learning_rate: float | Callable[[float], float]
+    t_eval: np.ndarray
+    seed: int
+    method: str
+    record: str
+    second_layer_rate: float = 0.0
+    batch: int = 1
+
+
+def make_plan(asked: Asked) -> tuple[Plan, str]:
     """Everything that the runs share, and why this method.
 
-    The arguments are those of `simulate`; raises `InvalidInput` if they do not fit together.
+    Raises `InvalidInput` if what was asked for does not fit together.
     """
-    gamma, scheduled = schedule(learning_rate), callable(learning_rate)
-    learning_rate = gamma(0.0)
-    if isinstance(start, Weights):
-        rank = 0
-        if d is not None and integer("d", d, 1) != start.d:
-            raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
-        d = start.d
-    elif isinstance(start, Overlaps):
-        rank = start.rank
-        if d is None:
-            raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
-        d = integer("d", d, 1)
-    else:
-        raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
-    if d < rank:
-        raise InvalidInput("d", str(d), f"at least {rank}, the rank of Ω")
-    p, k = start.p, start.k
-    method, block, why = choose(method, p, k, d, batch)
-    projected = method == "projected"
-    width = p + k + block if projected else 0
-    fits_in_memory("d", d, 2 * (p + k) * (width or d))
+    start, batch = asked.start, asked.batch
+    gamma = schedule(asked.learning_rate)
+    d = _dimension(start, asked.d)
+    method, block, why = choose(asked.method, start.p, start.k, d, batch)
+    width = start.p + start.k + block if method == "projected" else 0
+    fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
-
-    rate = learning_rate / (p * d * batch)
-    if rate == 0:
-        allowed = f"larger: γ/(p d) is not distinguishable from 0 for p = {p}, d = {d}"
-        raise InvalidInput("learning_rate", f"{learning_rate:g}", allowed)
-    if float(t_eval[-1]) / rate >= _MAX_STEPS:
-        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
-        raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
-    rates = _rates(gamma, t_eval[-1], block, p * d * batch) if scheduled else np.empty(0)
-    samples = np.unique(batch * _steps(t_eval, rate, rates, block, batch))
-    fingerprint = {
-        "task": repr(task),
-        "activations": _digest(_values(task)),
-        "noise": task.noise,
-        "learning_rate": learning_rate,
-        "p": p,
-        "k": k,
-        "d": d,
-        "seed": seed,
-        "method": method,
-        "block": block,
-        "record": record,
-        "start": _digest(students) + _digest(targets) + _digest(start.a) + _digest(start.a_star),
-        "second layer rate": second_layer_rate,
-        "batch": batch,
-        "schedule": _digest(rates),
-        "steps": f"{samples.size} from {samples[0] // batch} to {samples[-1] // batch}, "
-        f"{_digest(samples)}",
-        **{f"{name} version": of for name, of in versions().items() if name != "python"},
-    }
+    rates, samples = _units(asked, gamma, block, start.p * d * batch)
     plan = Plan(
-        task=task,
-        learning_rate=learning_rate,
+        task=asked.task,
+        learning_rate=gamma(0.0),
         d=d,
         targets=targets,
         students=students,
         scale=scale,
         a=start.a,
         a_star=start.a_star,
-        second_layer_rate=second_layer_rate,
+        second_layer_rate=asked.second_layer_rate,
         batch=batch,
         rates=rates,
         samples=samples,
         block=block,
-        projected=projected,
-        seed=seed,
-        record=record,
-        fingerprint=fingerprint,
+        projected=method == "projected",
+        seed=asked.seed,
+        record=asked.record,
     )
     return plan, why
+
+
+def fingerprint(plan: Plan) -> dict[str, Any]:
+    """What a checkpoint of this plan must agree with, beside the source."""
+    arrays = plan.students, plan.targets, plan.a, plan.a_star
+    steps = plan.samples // plan.batch
+    return {
+        "task": repr(plan.task),
+        "activations": _digest(_values(plan.task)),
+        "noise": plan.task.noise,
+        "learning_rate": plan.learning_rate,
+        "p": len(plan.students),
+        "k": len(plan.targets),
+        "d": plan.d,
+        "seed": plan.seed,
+        "method": "projected" if plan.projected else "direct",
+        "block": plan.block,
+        "record": plan.record,
+        "start": "".join(map(_digest, arrays)),
+        "second layer rate": plan.second_layer_rate,
+        "batch": plan.batch,
+        "schedule": _digest(plan.rates),
+        "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(plan.samples)}",
+        **{f"{name} version": of for name, of in versions().items() if name != "python"},
+    }
+
+
+def _dimension(start: Weights | Overlaps, d: int | None) -> int:
+    """The dimension of the data, which the start must fit into."""
+    if isinstance(start, Weights):
+        if d is not None and integer("d", d, 1) != start.d:
+            raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
+        return start.d
+    if not isinstance(start, Overlaps):
+        raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
+    if d is None:
+        raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
+    d = integer("d", d, 1)
+    if d < start.rank:
+        raise InvalidInput("d", str(d), f"at least {start.rank}, the rank of Ω")
+    return d
+
+
+def _units(
+    asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of a schedule γ/(p d b) in each block; and the samples after which to record."""
+    rate, last = gamma(0.0) / per_time, float(asked.t_eval[-1])
+    if rate == 0:
+        allowed = f"larger: γ/(p d b) is not distinguishable from 0 for p d b = {per_time}"
+        raise InvalidInput("learning_rate", f"{gamma(0.0):g}", allowed)
+    if last / rate >= _MAX_STEPS:
+        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
+        raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
+    scheduled = callable(asked.learning_rate)
+    rates = _rates(gamma, last, block, per_time) if scheduled else np.empty(0)
+    steps = _steps(asked.t_eval, rate, rates, block, asked.batch)
+    return rates, np.unique(asked.batch * steps)
 
 
 def _rates(gamma: Callable[[float], float], last: float, block: int, per_time: int) -> np.ndarray:

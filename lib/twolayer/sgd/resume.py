@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twolayer.sgd import checkpoint as checkpoints
-from twolayer.sgd.plan import Plan
+from twolayer.sgd.plan import Plan, fingerprint
 from twolayer.sgd.state import Outcome, State, begin
 from twolayer.support.checks import InvalidInput
 from twolayer.support.sources import digest_of
@@ -17,9 +17,9 @@ from twolayer.support.sources import digest_of
 _RUNS = "twolayer.sgd.run"
 
 
-def fingerprint(plan: Plan) -> dict[str, Any]:
+def _agreed(plan: Plan) -> dict[str, Any]:
     """What a checkpoint of this plan must agree with."""
-    return plan.fingerprint | {"source": digest_of(_RUNS)}
+    return fingerprint(plan) | {"source": digest_of(_RUNS)}
 
 
 def check(plan: Plan, number: int, folder: str) -> None:
@@ -55,7 +55,7 @@ def save(plan: Plan, file: Path, state: State, outcome: Outcome) -> None:
     random_state = state.draws.state
     try:
         checkpoints.save(
-            file, fingerprint(plan), checkpoints.Checkpoint(state.block, random_state, arrays)
+            file, _agreed(plan), checkpoints.Checkpoint(state.block, random_state, arrays)
         )
     except OSError as error:  # a disk that has filled up must not cost the run itself
         warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
@@ -72,7 +72,7 @@ def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
         "M": (None, *outcome.M.shape[1:]),
         "excess_risk": (None,),
     }
-    saved = checkpoints.load(file, fingerprint(plan), shapes)
+    saved = checkpoints.load(file, _agreed(plan), shapes)
     if saved is None:
         return state, outcome
     n = len(saved.arrays["excess_risk"])

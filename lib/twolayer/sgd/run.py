@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 import scipy
 
-from twolayer.activations.known import Activation
 from twolayer.problem.matrices import assemble
 from twolayer.problem.task import Task, coefficients, excess_risk_of
 from twolayer.sgd import checkpoint as checkpoints
@@ -34,6 +33,67 @@ _COLUMNS = 1024
 _SAVE_EVERY = 20.0
 
 
+class Workspace:
+    """The blocks of one run: their samples, the room they are run in, and the loop that does it."""
+
+    def __init__(self, plan: Plan, state: State) -> None:
+        from twolayer.kernels import sgd as kernels  # starts numba
+        from twolayer.sgd import blocks
+
+        B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
+        self.plan, self.state, self._kernels = plan, state, kernels
+        past = np.empty((B if plan.second else 0, p))
+        products = np.empty((B, B)), np.empty((B, p))
+        X, C = np.empty((B, D)), np.empty((B, p))
+        self._room = kernels.Room(state.students, state.a, X, C, past, *products)
+        activation = plan.task.activation
+        self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, activation.code)
+        own = activation.code < 0
+        self._loop = partial(blocks.advance, activation) if own else kernels.advance
+        self._most = max(1, _BATCH // state.draws.size)
+        self._long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
+
+    def advance(self, count: int, absorb_last: bool = True) -> tuple[int, int]:
+        """Run through so many blocks or fewer; the number of the last, and of its steps."""
+        some = min(count, self._most)
+        return (
+            apart(lambda _: self._step(some, absorb_last))
+            if self._long
+            else self._step(some, absorb_last)
+        )
+
+    def _step(self, count: int, absorb_last: bool) -> tuple[int, int]:
+        plan, (normals, radii) = self.plan, self.state.draws.blocks(count)
+        here = labels(plan.task, plan.targets, plan.a_star, normals, plan.block, plan.projected)
+        rates = plan.rates_from(self.state.block, count)
+        samples = self._kernels.Samples(normals, radii, here, rates)
+        return self._loop(samples, self._room, self._rules, absorb_last)
+
+    def absorb(self) -> None:
+        """End the block that was run last."""
+        room, rules = self._room, self._rules
+        self._kernels.absorb(room.students, room.X, room.C, rules.k, rules.projected)
+
+    def second_layer(self, inside: int) -> np.ndarray:
+        """The second layer after so many samples of the block that was run last."""
+        return self._room.past[inside - 1] if self.plan.second else self.state.a
+
+    def overlaps(self, inside: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Q and M after so many samples of the block, some columns at a time, without a copy."""
+        room, (p, D) = self._room, self.plan.students.shape
+        C, X = room.C[:inside], room.X[:inside]
+        Q, M = np.zeros((p, p)), np.zeros((p, len(self.plan.targets)))
+        with np.errstate(all="ignore"):
+            for start in range(0, D, _COLUMNS):
+                here = slice(start, start + _COLUMNS)
+                some = room.students[:, here]
+                if inside:
+                    some = some + C.T @ X[:, here]
+                Q += some @ some.T
+                M += some @ self.plan.targets[:, here].T
+        return Q, M
+
+
 def run(
     plan: Plan,
     number: int,
@@ -42,56 +102,29 @@ def run(
 ) -> Outcome:
     """Run number `number` of the plan.
 
-    Parameters
-    ----------
-    plan : Plan
-    number : int
-    checkpoint : str, optional
-        A folder in which this run keeps its own file.
-    report : callable
-        Called now and then with the number of steps done.
-
-    Returns
-    -------
-    Outcome
-        Complete, or with `blew_up_at` or `interrupted` set.
+    Its file is kept in the folder `checkpoint`; `report` is called now and then with the number of
+    steps done.  The outcome is complete, or has `blew_up_at` or `interrupted` set.
     """
-    from twolayer.kernels import sgd as kernels
-
     file = None if checkpoint is None else checkpoints.file_of(checkpoint, number)
     state, outcome = begin(plan, number) if file is None else resume(plan, number, file)
-    B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
-    X, C = np.empty((B, D)), np.empty((B, p))
-    past = np.empty((B if plan.second else 0, p))
-    room = np.empty((B, B)), np.empty((B, p))
-    advance, known = _inner_loop(plan.task.activation)
-    moved = (state.students, state.a, X, C, past, *room)
-    shared = (*moved, k, plan.batch, plan.second, plan.projected, *known)
-    batch, saved = max(1, _BATCH // state.draws.size), time.monotonic()
-    long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
-
-    def blocks(count: int, absorb_last: bool) -> tuple[int, int]:
-        return advance(*_samples(plan, state, count), *shared, absorb_last)
-
-    def ahead(count: int, absorb_last: bool) -> tuple[int, int]:
-        return apart(lambda _: blocks(count, absorb_last)) if long else blocks(count, absorb_last)
+    space, saved = Workspace(plan, state), time.monotonic()
 
     try:
         while outcome.count < plan.samples.size and outcome.blew_up_at is None:
             step = int(plan.samples[outcome.count])
             if step == state.block * plan.block:
-                outcome = _record(plan, outcome, *_overlaps(plan, state.students), state.a)
+                outcome = _record(plan, outcome, *space.overlaps(), state.a)
                 continue
             whole = step // plan.block - state.block
             if whole > 0:
-                last, done = ahead(min(whole, batch), True)
+                last, done = space.advance(whole)
             else:
-                last, done = ahead(1, False)
-                outcome = _record_inside(plan, outcome, state, X, C, past, done)
+                last, done = space.advance(1, absorb_last=False)
+                outcome = _record_inside(plan, outcome, space, done)
                 if outcome.count == plan.samples.size or outcome.blew_up_at is not None:
                     break
                 if done == plan.block:
-                    kernels.absorb(state.students, X, C, k, plan.projected)
+                    space.absorb()
             state.block += last
             if done < plan.block:
                 return replace(outcome, blew_up_at=state.block * plan.block + done)
@@ -106,23 +139,6 @@ def run(
     if file is not None and outcome.count == plan.samples.size:
         save(plan, file, state, outcome)
     return outcome
-
-
-def _inner_loop(activation: Activation) -> tuple[Callable[..., tuple[int, int]], tuple[int, ...]]:
-    """The compiled loop and the code of the activation, or NumPy's loop."""
-    from twolayer.kernels import sgd as kernels
-    from twolayer.sgd import blocks
-
-    if activation.code < 0:
-        return partial(blocks.advance, activation), ()
-    return kernels.advance, (activation.code,)
-
-
-def _samples(plan: Plan, state: State, count: int) -> tuple[np.ndarray, ...]:
-    """Normals and chi variables of the next blocks, noisy labels (count, B) and size of steps."""
-    normals, radii = state.draws.blocks(count)
-    here = labels(plan.task, plan.targets, plan.a_star, normals, plan.block, plan.projected)
-    return normals, radii, here, plan.rates_from(state.block, count)
 
 
 def labels(
@@ -162,23 +178,6 @@ def labels(
     return (task.target_activation.sigma(fields) @ a_star / k).reshape(noise.shape) + noise
 
 
-def _overlaps(
-    plan: Plan, students: np.ndarray, C: np.ndarray | None = None, X: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Q and M of the students, moved by Cᵀ X if given: some columns at a time, without a copy."""
-    p, D = students.shape
-    Q, M = np.zeros((p, p)), np.zeros((p, len(plan.targets)))
-    with np.errstate(all="ignore"):
-        for start in range(0, D, _COLUMNS):
-            here = slice(start, start + _COLUMNS)
-            some = students[:, here]
-            if C is not None and X is not None:
-                some = some + C.T @ X[:, here]
-            Q += some @ some.T
-            M += some @ plan.targets[:, here].T
-    return Q, M
-
-
 def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray, a: np.ndarray) -> Outcome:
     n, c = outcome.count, coefficients(a, plan.a_star)
     with np.errstate(all="ignore"):
@@ -190,21 +189,12 @@ def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray, a: np.nd
     return replace(outcome, count=n + 1)
 
 
-def _record_inside(
-    plan: Plan,
-    outcome: Outcome,
-    state: State,
-    X: np.ndarray,
-    C: np.ndarray,
-    past: np.ndarray,
-    done: int,
-) -> Outcome:
-    """Record every time inside the block that was just run, from the first rows of C and `past`."""
-    start = state.block * plan.block
+def _record_inside(plan: Plan, outcome: Outcome, space: Workspace, done: int) -> Outcome:
+    """Record every time inside the block of which so many steps were just run."""
+    start = space.state.block * plan.block
     while outcome.count < plan.samples.size and outcome.blew_up_at is None:
         inside = int(plan.samples[outcome.count]) - start
         if inside >= plan.block or inside > done:
             break
-        Q, M = _overlaps(plan, state.students, C[:inside], X[:inside])
-        outcome = _record(plan, outcome, Q, M, past[inside - 1] if plan.second else state.a)
+        outcome = _record(plan, outcome, *space.overlaps(inside), space.second_layer(inside))
     return outcome

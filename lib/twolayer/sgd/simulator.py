@@ -26,7 +26,7 @@ from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.gathering import ON_DIVERGENCE, gather
 from twolayer.sgd.method import METHODS
-from twolayer.sgd.plan import RECORDS, Plan, make_plan
+from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -167,7 +167,8 @@ def simulate(
     check_executor(executor)
     _check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
-    plan, why = make_plan(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    asked = (task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    plan, why = make_plan(Asked(*asked))
     fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}

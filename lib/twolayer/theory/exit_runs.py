@@ -106,11 +106,11 @@ def exit_times(
         most = _MAX_STEPS * learning_rate / d
         raise InvalidInput("t_max", shown(t_max), f"below {most:.3g}, the time of 2^53 steps")
     batches = [range(first, min(first + _LANES, runs)) for first in range(0, runs, _LANES)]
-    arguments = (d, learning_rate, noise, spherical, threshold, limit, seed)
+    chain = (learning_rate, float(d), np.sqrt(noise), spherical, threshold)
     jobs = map if executor is None else executor.map
     with TemporaryDirectory(prefix="twolayer-") as go_on:
         seen = go_on if is_local(executor) else None
-        columns = ([each] * len(batches) for each in (*arguments, seen))
+        columns = ([each] * len(batches) for each in (chain, limit, seed, seen))
         ends = list(jobs(follow, batches, *columns))
     q, m, steps = np.concatenate(ends, axis=1)
     found = (m**2 >= threshold * q) & (steps <= limit)
@@ -119,11 +119,7 @@ def exit_times(
 
 def follow(
     numbers: range,
-    d: int,
-    learning_rate: float,
-    noise: float,
-    spherical: bool,
-    threshold: float,
+    chain: tuple[float, float, float, bool, float],
     limit: float,
     seed: int,
     seen: str | None = None,
@@ -133,29 +129,20 @@ def follow(
     A run ends at the threshold, at a blow-up, or with the first chunk that passes the limit; and
     all do when the folder `seen` is gone.
     """
-    from twolayer.kernels.escape import BLOW_UP, advance  # starts numba
+    from twolayer.kernels.escape import BLOW_UP, Chain, advance  # starts numba
 
+    rules = Chain(*chain)
+    d, threshold = int(rules.d), rules.threshold
     streams = [np.random.SeedSequence(seed, spawn_key=(number,)) for number in numbers]
     draws = [np.random.Generator(np.random.SFC64(stream)) for stream in streams]
-    q, m = np.array([_start(each, d, spherical) for each in draws]).T.copy()
+    q, m = np.array([_start(each, d, rules.spherical) for each in draws]).T.copy()
     steps = np.zeros(len(q), dtype=np.int64)
     running = np.arange(len(q))
     while running.size:
         while_there(seen)
-        normals, rest = numbers_of([draws[r] for r in running], d, noise > 0)
+        normals, rest = numbers_of([draws[r] for r in running], d, rules.noise_level > 0)
         q_on, m_on, done = q[running], m[running], steps[running]
-        advance(
-            normals,
-            rest,
-            q_on,
-            m_on,
-            done,
-            learning_rate,
-            float(d),
-            np.sqrt(noise),
-            spherical,
-            threshold,
-        )
+        advance(normals, rest, q_on, m_on, done, rules)
         q[running], m[running], steps[running] = q_on, m_on, done
         on = (m_on**2 < threshold * q_on) & (q_on < BLOW_UP) & (done < limit)
         running = running[on]

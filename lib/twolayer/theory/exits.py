@@ -35,6 +35,7 @@ from twolayer.support.checks import (
 from twolayer.support.checks import learning_rate as check_learning_rate
 from twolayer.support.integrate import LATEST
 from twolayer.support.threads import apart
+from twolayer.support.unknowns import Unknowns
 from twolayer.theory.escape import leaving, spherical_exit_time, start_variance
 
 Array = np.ndarray
@@ -248,23 +249,20 @@ def _first_crossing(
     rhs: Rhs, overlaps: Overlaps, inverse: Array, threshold: float, t_max: float
 ) -> float:
     """When the share of the students' norm in the target span first is at the threshold."""
-    p, k = overlaps.p, overlaps.k
-
-    def parts(y: Array) -> tuple[Array, Array]:
-        return y[: p * p].reshape(p, p), y[p * p :].reshape(p, k)
+    state = Unknowns(overlaps.Q.shape, overlaps.M.shape)
 
     def derivative(_: float, y: Array) -> Array:
-        return np.concatenate([part.ravel() for part in rhs(*parts(y))])
+        return state.pack(*rhs(*state.unpack(y)))
 
     def missing(_: float, y: Array) -> float:
-        Q, M = parts(y)
+        Q, M = state.unpack(y)
         return threshold * np.trace(Q) - np.sum(M @ inverse * M)
 
     def blown_up(_: float, y: Array) -> float:
-        return np.trace(parts(y)[0]) - _BLOW_UP * np.trace(overlaps.Q)
+        return np.trace(state.unpack(y)[0]) - _BLOW_UP * np.trace(overlaps.Q)
 
     missing.terminal = blown_up.terminal = True
-    y = np.concatenate((overlaps.Q.ravel(), overlaps.M.ravel()))
+    y = state.pack(overlaps.Q, overlaps.M)
     if missing(0.0, y) <= 0:
         return 0.0
     events, span = (missing, blown_up), (0, min(max(t_max, _SHORTEST), LATEST))

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from twolayer.activations.quadrature import normal_points
 from twolayer.flow.solver import solve
-from twolayer.flow.unknowns import Flow, Unknowns
+from twolayer.flow.vector_field import Flow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task, excess_risk_of
@@ -41,6 +41,7 @@ from twolayer.support.checks import learning_rate as check_learning_rate
 from twolayer.support.checks import seed as check_seed
 from twolayer.support.integrate import SHORTEST
 from twolayer.support.threads import apart
+from twolayer.support.unknowns import Unknowns
 from twolayer.theory.diffusion import POINT_RANGE, diffusion_at, sampling_error
 
 Array = np.ndarray
@@ -197,7 +198,8 @@ def fluctuations(
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
     if ode.t.size < t_eval.size:  # `solve` returns what it has
         raise KeyboardInterrupt
-    state, flow = Unknowns(overlaps), Flow(task, overlaps, "full", lambda _: learning_rate)
+    flow = Flow(task, overlaps, "full", lambda _: learning_rate)
+    state = flow.unknowns
     z = normal_points(overlaps.p + overlaps.k, points, seed)
     path = _dense(flow, float(t_eval[-1]))
 
@@ -224,7 +226,7 @@ def _integrate(
     terms: Callable[[float], tuple[Array, Array]], ode: Trajectory, state: Unknowns, rtol: float
 ) -> Array:
     """Σ at the ODE's times, by steps with J and D of the middle, halved to the tolerance."""
-    N = state.size + state.p * state.k
+    N = state.size
     sigma, t, steps, out, largest = np.zeros((N, N)), 0.0, 0, [], 0.0
     t_eval = ode.t
     h = float(t_eval[-1]) / 100
@@ -301,7 +303,7 @@ def _risk_gradient(task: Task, y: Array, P: Array, state: Unknowns) -> Array:
     """Derivatives of the risk in the unknowns, (N,), by central differences."""
 
     def risk(at: Array) -> float:
-        return excess_risk_of(task, assemble(*state.unpack(at), P), state.p)
+        return excess_risk_of(task, assemble(*state.unpack(at), P), state.shapes[0][0])
 
     moves = _DIFFERENCE * np.eye(len(y))
     return np.array([risk(y + move) - risk(y - move) for move in moves]) / (2 * _DIFFERENCE)

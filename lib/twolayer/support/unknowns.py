@@ -1,0 +1,53 @@
+"""The unknowns of a differential equation: several arrays as one vector."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+class Unknowns:
+    """Arrays of these shapes, one after another, and back; any leading axes.
+
+    Parameters
+    ----------
+    *shapes : tuple of int
+    triangle : bool
+        The first array is a symmetric matrix, of which the upper triangle is kept.
+
+    Examples
+    --------
+    >>> state = Unknowns((2, 2), (2,), triangle=True)
+    >>> state.pack(np.array([[1.0, 2.0], [2.0, 3.0]]), np.zeros(2))
+    array([1., 2., 3., 0., 0.])
+    """
+
+    def __init__(self, *shapes: tuple[int, ...], triangle: bool = False) -> None:
+        self.shapes = shapes
+        self._upper = np.triu_indices(shapes[0][0]) if triangle else None
+        sizes = [math.prod(shape) for shape in shapes]
+        if self._upper is not None:
+            sizes[0] = len(self._upper[0])
+        self._ends = np.cumsum([0, *sizes]).tolist()
+        self.size = self._ends[-1]
+
+    def pack(self, *arrays: np.ndarray) -> np.ndarray:
+        """One vector (..., size)."""
+        lead = [x.shape[: x.ndim - len(s)] for x, s in zip(arrays, self.shapes, strict=True)]
+        parts = [x.reshape(*n, -1) for x, n in zip(arrays, lead, strict=True)]
+        if self._upper is not None:
+            parts[0] = arrays[0][..., self._upper[0], self._upper[1]]
+        return np.concatenate(parts, axis=-1)
+
+    def unpack(self, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The arrays of a vector, or of many."""
+        lead, ends = y.shape[:-1], self._ends
+        parts = [y[..., ends[n] : ends[n + 1]] for n in range(len(self.shapes))]
+        if self._upper is None:
+            return tuple(x.reshape(lead + s) for x, s in zip(parts, self.shapes, strict=True))
+        i, j = self._upper
+        first = np.empty(lead + self.shapes[0])
+        first[..., i, j] = first[..., j, i] = parts[0]
+        rest = zip(parts[1:], self.shapes[1:], strict=True)
+        return (first, *(x.reshape(lead + s) for x, s in rest))
