@@ -13,6 +13,7 @@ from scipy.stats import ks_2samp, norm
 
 import twolayer as tl
 from twolayer.kernels import sgd as kernels
+from twolayer.sgd import elsewhere
 from twolayer.sgd import run as chain
 from twolayer.sgd import simulator as sgd_module
 from twolayer.sgd.draws import Draws
@@ -372,18 +373,18 @@ def test_runs_side_by_side_share_the_cores(monkeypatch):
         return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
 
     seen = []
-    real = sgd_module.run
+    real = elsewhere.run
 
     def spying(*arguments):
         seen.append(limits())
         return real(*arguments)
 
-    monkeypatch.setattr(sgd_module, "run", spying)
-    monkeypatch.setattr("twolayer.sgd.simulator.os.cpu_count", lambda: 2)
+    monkeypatch.setattr(elsewhere, "run", spying)
+    monkeypatch.setattr("twolayer.sgd.elsewhere.os.cpu_count", lambda: 2)
     start = tl.Weights.gaussian(p=3, k=2, d=30, seed=0)
     with ThreadPoolExecutor(2) as pool, threadpool_limits(2, "blas"):
         tl.simulate(tl.Task("erf"), start, learning_rate=0.1, t_eval=[1], runs=2, executor=pool)
-        sgd_module.run_on(1, *make_plan_for_one_step(start), 0, None)
+        elsewhere.run_on(1, *make_plan_for_one_step(start), 0, None)
         assert seen == [{1}] * 3
         assert limits() == {2}
 

@@ -248,7 +248,7 @@ def test_ctrl_c_ends_the_runs_in_a_pool_and_keeps_those_that_ended(monkeypatch):
                 return real(plan, number, folder, report)
             time.sleep(0.01)
 
-    monkeypatch.setattr("twolayer.sgd.simulator.run", run)
+    monkeypatch.setattr("twolayer.sgd.elsewhere.run", run)
     how = {"learning_rate": 0.5, "t_eval": [0.1, 30.0]}
     interrupted_once(begun)
     with (

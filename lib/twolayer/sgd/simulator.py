@@ -14,9 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import AbstractContextManager, nullcontext
-from tempfile import TemporaryDirectory
+from concurrent.futures import Executor
 
 from numpy.typing import ArrayLike
 
@@ -24,6 +22,7 @@ from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.sgd import checkpoint as checkpoints
+from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, gather
 from twolayer.sgd.method import METHODS
 from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
@@ -31,26 +30,21 @@ from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
 from twolayer.support.checks import (
-    InvalidInput,
     choice,
     fits_in_memory,
     flag,
     instance,
     integer,
     layer_rate,
-    shown,
     times,
 )
 from twolayer.support.checks import executor as check_executor
 from twolayer.support.checks import seed as check_seed
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress
-from twolayer.support.threads import is_local, while_there
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096
-#: Seconds in which runs elsewhere end once they are told to.
-_PATIENCE = 10.0
 
 
 def simulate(
@@ -165,7 +159,7 @@ def simulate(
     choice("record", record, RECORDS)
     choice("on_divergence", on_divergence, ON_DIVERGENCE)
     check_executor(executor)
-    _check_can_be_sent(task, executor)
+    check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
     asked = (task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     plan, why = make_plan(Asked(*asked))
@@ -202,103 +196,24 @@ def _run_all(
     outcomes: dict[int, Outcome],
 ) -> bool:
     """Every run, here or wherever the executor takes it, into `outcomes`; whether Ctrl-C came."""
-    side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
-    share = max(1, (os.cpu_count() or 1) // runs)
-    with (
-        Progress(float(runs * max(plan.samples[-1], 1)), "simulate", progress) as bar,
-        threads_for_products(share) if side_by_side else nullcontext(),
-    ):
+    with Progress(float(runs * max(plan.samples[-1], 1)), "simulate", progress) as bar:
         try:
-            if executor is not None:
-                _run_there(plan, runs, executor, share, folder, outcomes, bar)
-                return False
-            for number in range(runs):
-                before = number * plan.samples[-1]
-                outcomes[number] = run(
-                    plan, number, folder, lambda n, done=before: bar.to(done + n)
-                )
-                if outcomes[number].interrupted:
-                    return True
-                bar.to(before + plan.samples[-1])
+            if executor is None:
+                return _run_here(plan, runs, folder, outcomes, bar)
+            run_there(plan, runs, executor, folder, outcomes, bar)
         except KeyboardInterrupt:
             return True
     return False
 
 
-def _run_there(
-    plan: Plan,
-    runs: int,
-    executor: Executor,
-    share: int,
-    folder: str | None,
-    outcomes: dict[int, Outcome],
-    bar: Progress,
-) -> None:
-    """Every run on an executor; what one of them raises is raised when the others have ended."""
-    futures: dict[Future[Outcome], int] = {}
-    failures: list[BaseException] = []
-    go_on = TemporaryDirectory(prefix="twolayer-")
-    seen = go_on.name if is_local(executor) else None
-    try:
-        for number in range(runs):
-            futures[submit(executor, share, plan, number, folder, seen)] = number
-        for done, future in enumerate(as_completed(futures), 1):
-            error = future.exception()
-            if error is None:
-                outcomes[futures[future]] = future.result()
-            else:
-                failures.append(error)
-            bar.to(done * plan.samples[-1])
-    except BaseException:
-        go_on.cleanup()
-        for future in futures:
-            future.cancel()
-        if seen is not None:
-            wait(futures, _PATIENCE)
-        for future, number in futures.items():
-            if future.done() and not future.cancelled() and future.exception() is None:
-                outcomes[number] = future.result()
-        raise
-    finally:
-        go_on.cleanup()
-    if failures:
-        raise failures[0]
-
-
-def submit(
-    executor: Executor, share: int, plan: Plan, number: int, folder: str | None, seen: str | None
-) -> Future[Outcome]:
-    """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
-    own = is_local(executor) and not isinstance(executor, ThreadPoolExecutor)
-    return executor.submit(run_on, share if own else 0, plan, number, folder, seen)
-
-
-def _check_can_be_sent(task: Task, executor: Executor | None) -> None:
-    """Refuse a pool of processes for functions that another process cannot find."""
-    if not is_local(executor) or isinstance(executor, ThreadPoolExecutor):
-        return
-    from multiprocessing.reduction import ForkingPickler  # a browser's Python has none
-
-    try:
-        ForkingPickler.dumps(task)  # as the pool will
-    except Exception as error:  # whatever an object of the user's may raise
-        allowed = "made of functions defined in a module, to be sent to other processes"
-        raise InvalidInput("task", f"{task!r} ({shown(str(error))})", allowed) from error
-
-
-def run_on(
-    share: int, plan: Plan, number: int, folder: str | None, seen: str | None = None
-) -> Outcome:
-    """`chain.run` with that many threads for matrix products (0: as it is).
-
-    Interrupted when the folder `seen` is gone.
-    """
-    with threads_for_products(share) if share else nullcontext():
-        return run(plan, number, folder, lambda _: while_there(seen))
-
-
-def threads_for_products(count: int) -> AbstractContextManager[object]:
-    """Limit the threads of BLAS in this process: runs side by side would wait for each other."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(limits=count, user_api="blas")
+def _run_here(
+    plan: Plan, runs: int, folder: str | None, outcomes: dict[int, Outcome], bar: Progress
+) -> bool:
+    """One run after another; whether Ctrl-C came."""
+    for number in range(runs):
+        before = number * plan.samples[-1]
+        outcomes[number] = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
+        if outcomes[number].interrupted:
+            return True
+        bar.to(before + plan.samples[-1])
+    return False
