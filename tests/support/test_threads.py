@@ -185,7 +185,7 @@ def test_ctrl_c_leaves_the_linear_algebra_of_an_implicit_step(monkeypatch):
 def test_ctrl_c_leaves_a_block_that_takes_long(monkeypatch):
     monkeypatch.setattr(chain, "_LONG", 0.0)
     with never_ending() as call:
-        monkeypatch.setattr(chain, "_inner_loop", lambda _: (call, ()))
+        monkeypatch.setattr(chain.Workspace, "_step", lambda space, *how: call(*how))
         with pytest.warns(RuntimeWarning, match="interrupted: 1 run"):
             found = tl.simulate(TASK, WEIGHTS, learning_rate=0.5, t_eval=[0.0, 1.0], runs=3)
     assert found.t.tolist() == [0.0]
