@@ -162,6 +162,7 @@ def publish(
     results: Mapping[str, str],
     claims: Iterable[Measurement] = (),
     comparisons: Iterable[Comparison] = (),
+    *,
     folder: str | Path = ".",
     made: Iterable[Result] | None = None,
 ) -> None:
