@@ -53,11 +53,6 @@ TERMS: dict[str, tuple[bool, bool]] = {
 def psi_M(task: Task, overlaps: Overlaps) -> Array:
     """Ψ^M_ir = a_i E[σ'(λ_i) λ*_r 𝓔], the drift of M.
 
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
-
     Returns
     -------
     array, shape (p, k)
@@ -75,11 +70,6 @@ def psi_M(task: Task, overlaps: Overlaps) -> Array:
 def psi_GF(task: Task, overlaps: Overlaps) -> Array:
     """Ψ^GF_ij = E[(a_i σ'(λ_i) λ_j + a_j σ'(λ_j) λ_i) 𝓔], the drift of Q under gradient flow.
 
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
-
     Returns
     -------
     array, shape (p, p)
@@ -96,11 +86,6 @@ def psi_GF(task: Task, overlaps: Overlaps) -> Array:
 
 def psi_noise(task: Task, overlaps: Overlaps) -> Array:
     """Ψ^noise_ij = Δ a_i a_j E[σ'(λ_i) σ'(λ_j)], the label-noise part of Ψ^Var.
-
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
 
     Returns
     -------
@@ -155,11 +140,6 @@ def psi_a(task: Task, overlaps: Overlaps) -> Array:
     """Ψ^a_i = E[σ(λ_i) 𝓔], the force on the second layer of the students.
 
     Trained at the learning rate η, a_i ← a_i + η/(p d) σ(λ_i) 𝓔, it follows da/dt = (η/γ) Ψ^a.
-
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
 
     Returns
     -------

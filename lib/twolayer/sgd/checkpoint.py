@@ -43,16 +43,9 @@ _DIMENSIONS = {
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a run stands.
+    """Where a run stands: whole blocks done, the bit generator's state, and arrays.
 
-    Attributes
-    ----------
-    block : int
-        Whole blocks done.
-    random_state : dict
-        Of the bit generator.
-    arrays : dict
-        "students" (p, D), and "Q", "M" and "excess_risk" at the times recorded so far.
+    These are "students" (p, D), and "Q", "M" and "excess_risk" at the times recorded so far.
     """
 
     block: int
@@ -62,13 +55,7 @@ class Checkpoint:
 
 @contextmanager
 def opened(path: str | os.PathLike[str], needed: int) -> Iterator[str]:
-    """A checkpoint folder, made if missing, with room for `needed` bytes, locked for us.
-
-    Raises
-    ------
-    InvalidInput
-        If it cannot be written, has no room, or another simulation is using it.
-    """
+    """A checkpoint folder, made if missing, with room for `needed` bytes, locked for us."""
     folder = writable_folder("checkpoint", path, needed)
     try:
         with locked(folder):
@@ -105,25 +92,10 @@ def save(file: Path, fingerprint: Mapping[str, Any], checkpoint: Checkpoint) -> 
 def load(
     file: Path, fingerprint: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]]
 ) -> Checkpoint | None:
-    """The checkpoint in a file; None if there is no file, or a damaged one.
+    """The checkpoint in a file; None if there is no file, or a damaged one, which is set aside.
 
-    Parameters
-    ----------
-    file : Path
-    fingerprint : mapping
-        What it must have been saved with.
-    shapes : mapping
-        Of each array; None for the number of times recorded.
-
-    Raises
-    ------
-    InvalidInput
-        If the file is of other parameters or another version; both are shown.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the file is damaged: it is renamed to ``*.damaged``.
+    One of another fingerprint is refused, and both are shown.  In `shapes` None stands for the
+    number of times recorded.
     """
     try:
         data = read_netcdf(file, _FORMAT, argument="checkpoint")

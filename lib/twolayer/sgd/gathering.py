@@ -34,18 +34,8 @@ def gather(
 ) -> Trajectory:
     """The runs as one trajectory; raise `Divergence`, or warn of an interruption.
 
-    Parameters
-    ----------
-    plan : Plan
-    outcomes : mapping
-        By number of the run, those that were begun.
-    runs : int
-        How many were asked for.
-    stopped : bool
-        Whether it was interrupted: runs that were, are then left out if others have ended.
-    on_divergence : str
-    learning_rate, method, why, started
-        For the parameters and the provenance.
+    Of those that were begun (`outcomes`, by number), runs that were interrupted are left out if
+    others have ended.
     """
     ended = {n: outcomes[n] for n in sorted(outcomes) if not outcomes[n].interrupted}
     begun = {n: outcomes[n] for n in sorted(outcomes) if outcomes[n].count}

@@ -12,24 +12,8 @@ _BLOCKS = (16, 32, 64, 128)
 def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, str]:
     """The method, its samples per block, and why.
 
-    Parameters
-    ----------
-    method : str
-        One of `METHODS`; "auto" takes the cheaper one.
-    p, k, d, batch : int
-
-    Returns
-    -------
-    method : str
-        "direct" or "projected".
-    block : int
-        A multiple of the batch.
-    why : str
-
-    Raises
-    ------
-    InvalidInput
-        If "projected" is asked for where there is no room for a block.
+    "auto" takes the cheaper one.  "projected" is refused where there is no room for a block.  A
+    block is a multiple of the batch.
 
     Examples
     --------

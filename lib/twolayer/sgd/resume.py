@@ -23,13 +23,7 @@ def _agreed(plan: Plan) -> dict[str, Any]:
 
 
 def check(plan: Plan, number: int, folder: str) -> None:
-    """Look at the checkpoint of a run, if there is one, before any work.
-
-    Raises
-    ------
-    InvalidInput
-        If it is of other parameters or another version.
-    """
+    """Refuse the checkpoint of a run, if there is one, of other parameters or another version."""
     resume(plan, number, checkpoints.file_of(folder, number))
 
 

@@ -149,22 +149,9 @@ def labels(
     block: int,
     projected: bool,
 ) -> np.ndarray:
-    """The labels of the samples in a batch of random numbers, as `draws.Draws` gives them.
+    """The labels (count, B) of the samples in normals (count, size), as `draws.Draws` gives them.
 
-    Parameters
-    ----------
-    task : Task
-    targets : array, shape (k, D)
-        W*/√d; projected, the first k coordinates hold them.
-    a_star : array, shape (k,)
-    normals : array, shape (count, size)
-    block : int
-        B.
-    projected : bool
-
-    Returns
-    -------
-    array, shape (count, B)
+    The targets are W*/√d (k, D); projected, their first k coordinates hold them.
     """
     k, D = targets.shape
     n = (normals.shape[1] - block - block * (block - 1) // 2) // block if projected else D
