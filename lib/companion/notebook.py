@@ -45,6 +45,6 @@ __all__ = [
     "with_error",
 ]
 
-set_matplotlib_formats("svg")
+set_matplotlib_formats("svg", bbox_inches=None, metadata={"Date": None})
 plt.rcParams.update(plotting.STYLE)
 executor = ThreadPoolExecutor(os.cpu_count())

@@ -17,7 +17,8 @@ def executed(clone):
 
 
 def output_of(notebook):
-    return "".join(notebook["cells"][-1]["outputs"][0]["text"]).strip()
+    last = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][-1]
+    return "".join(last["outputs"][0]["text"]).strip()
 
 
 def test_make_then_nothing_to_do(clone):
@@ -30,10 +31,16 @@ def test_make_then_nothing_to_do(clone):
         ".lock",
         "tiny.ipynb",
         "tiny.json",
+        "tiny.svg",
     ]
 
 
 def test_what_makes_a_figure_stale(clone, monkeypatch):
+    (clone / "lib/twolayer/other.py").write_text("x = 1\n")
+    reaches = "if False:\n    from twolayer.source import x"
+    write_notebook(
+        clone / "notebooks/tiny.ipynb", "a = 1\nb = 1", reaches, "open('tiny.json', 'w')"
+    )
     figure = catalogue.load(clone)["tiny"]
     assert not freshness.is_fresh(clone, figure, "quick")
     figures.make(clone)
@@ -48,6 +55,8 @@ def test_what_makes_a_figure_stale(clone, monkeypatch):
         return not fresh
 
     assert stale_after(clone / "lib/twolayer/source.py", lambda f: f.write_text("x = 2\n"))
+    assert not stale_after(clone / "lib/twolayer/source.py", lambda f: f.write_text("x = 1  # !\n"))
+    assert not stale_after(clone / "lib/twolayer/other.py", lambda f: f.write_text("x = 2\n"))
     yml = clone / "notebooks/figures.yml"
     assert stale_after(yml, lambda f: f.write_text(f.read_text().replace("a: 2", "a: 4")))
     notebook = clone / "notebooks/tiny.ipynb"

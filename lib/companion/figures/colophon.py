@@ -23,7 +23,7 @@ def add_colophon(notebook: Any, figure: Figure, profile: str, seconds: float, fo
     parameters = {n: v for n, v in (defaults | given).items() if n != "name"}
     try:
         sgd = json.loads((folder / f"{figure.id}.json").read_text("utf-8"))["sgd"]
-    except (OSError, KeyError):
+    except (OSError, LookupError, TypeError, ValueError):
         sgd = []
     own = "none: our own"
     rows = {

@@ -97,6 +97,13 @@ def lacking(cells: Iterable[Mapping[str, Any]]) -> str | None:
     return None if some else "a picture"
 
 
+def first_picture(cells: Iterable[Mapping[str, Any]]) -> str:
+    """The first picture that an executed notebook shows, as SVG."""
+    outputs = (data for cell in cells for data in cell.get("outputs", []))
+    pictures = (out.get("data", {}).get("image/svg+xml") for out in outputs)
+    return "".join(next(filter(None, pictures), []))
+
+
 def is_fresh(root: Path, figure: Figure, profile: str) -> bool:
     """Whether the executed notebook of this profile, or of a larger one, is up to date."""
     return condition(root, figure, profile) == "up to date"

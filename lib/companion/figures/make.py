@@ -33,7 +33,7 @@ from pathlib import Path
 from companion.figures.catalogue import PROFILES, Figure, load, output_folder
 from companion.figures.colophon import add_colophon
 from companion.figures.execution import ExecutionError, execute
-from companion.figures.freshness import condition, is_fresh, lacking, seal, stamp
+from companion.figures.freshness import condition, first_picture, is_fresh, lacking, seal, stamp
 from twolayer.support.checks import InvalidInput, choice, integer, shown
 from twolayer.support.checks import executor as check_executor
 from twolayer.support.cluster import check_workers
@@ -99,8 +99,7 @@ def make(
 
     Examples
     --------
-    >>> from companion.figures.colophon import add_colophon
-    from companion.figures.catalogue import project_root
+    >>> from companion.figures.catalogue import project_root
     >>> from twolayer.support.checks import InvalidInput
     >>> from companion.figures.make import make
     >>> try:
@@ -206,6 +205,9 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
             raise FigureError(f"figure {figure.id}: {template} {error}") from None
         if missing := lacking(node.cells):
             raise FigureError(f"figure {figure.id}: {figure.template.name} ends without {missing}")
+        picture = partial / f"{figure.id}.svg"
+        if not picture.exists():  # a notebook may show it as something else
+            picture.write_text(first_picture(node.cells), "utf-8")
         written = sorted(f for f in partial.iterdir() if f.name != notebook)
         files = {f.name: seal(f.read_bytes()) for f in written}
         strays = [f.name for f in written if f.suffix == ".svg" and f.stem != figure.id]

@@ -173,7 +173,7 @@ def publish(
     name : str
         Figure id; files are called after it.
     figure : matplotlib.figure.Figure
-        Written as SVG and PDF.
+        Written as PDF; the SVG is the picture that the notebook shows.
     curves : pandas.DataFrame
         The drawn numbers, written as CSV.
     trajectories : mapping
@@ -203,11 +203,10 @@ def publish(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     publish("mine", drawn, curve_table({"ODE": path}), {"ode": path}, {}, folder=folder)
     ...     sorted(file.name for file in Path(folder).iterdir())
-    ['mine-ode.nc', 'mine.csv', 'mine.json', 'mine.pdf', 'mine.svg']
+    ['mine-ode.nc', 'mine.csv', 'mine.json', 'mine.pdf']
     """
     folder = Path(folder)
     check_legible(figure)
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     curves.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
     for key, trajectory in trajectories.items():

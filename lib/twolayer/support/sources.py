@@ -86,6 +86,8 @@ def imported(code: str, lib: Path = _LIB) -> Iterator[str]:
         elif isinstance(node, ast.Import):
             for each in node.names:
                 if each.name.split(".")[0] in _PACKAGES:
+                    if "." in each.name:
+                        yield each.name
                     known_as[each.asname or each.name] = each.name
     for node in nodes:
         if isinstance(node, ast.Attribute) and (package := known_as.get(ast.unparse(node.value))):
