@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -200,10 +200,19 @@ def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None =
     """`excess_risk` from Ω, students first, unchecked; c is that of second layers of ones."""
     if c is None:
         c = coefficients(np.ones(p), np.ones(len(Omega) - p))
-    covariance = task.forms.two_point(Omega, p)
-    return without_rounding(
-        float(c @ covariance @ c) / 2, np.abs(c) @ np.abs(covariance) @ np.abs(c)
-    )
+    return excess_risks_of(task, Omega[None], p, [c])[0]
+
+
+def excess_risks_of(task: Task, states: np.ndarray, p: int, c: Sequence[np.ndarray]) -> list[float]:
+    """`excess_risk_of` for many states Ω (T, n, n) at once."""
+    if task.closed:
+        covariances = task.forms.two_point(states, p)
+    else:
+        covariances = [task.forms.two_point(Omega, p) for Omega in states]
+    return [
+        without_rounding(float(x @ V @ x) / 2, np.abs(x) @ np.abs(V) @ np.abs(x))
+        for V, x in zip(covariances, c, strict=True)
+    ]
 
 
 def without_rounding(value: float, scale: float) -> float:

@@ -27,7 +27,8 @@ def advance(
         np.matmul(X, students.T, out=fields)
         for v in range(B):
             before = v - v % rules.batch
-            field = fields[v] + K[v, :before] @ C[:before]
+            field = fields[v]
+            field += K[v, :before] @ C[:before]
             values = activation.sigma(field)
             error = samples.labels[block, v] - a @ values / a.size
             step = samples.rates[block] * error

@@ -7,8 +7,9 @@ change it.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +17,7 @@ import numpy as np
 import scipy
 
 from twolayer.problem.matrices import assemble
-from twolayer.problem.task import Task, coefficients, excess_risk_of
+from twolayer.problem.task import Task, coefficients, excess_risks_of
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.resume import resume, save
@@ -29,6 +30,8 @@ _BATCH = 100_000
 _LONG = 2e9
 #: Columns of the weights in flight when overlaps are made.
 _COLUMNS = 1024
+#: Numbers in flight when risks are computed.
+_IN_FLIGHT = 100_000
 #: Seconds between two checkpoints of a run.
 _SAVE_EVERY = 20.0
 
@@ -74,24 +77,37 @@ class Workspace:
         room, rules = self._room, self._rules
         self._kernels.absorb(room.students, room.X, room.C, rules.k, rules.projected)
 
-    def second_layer(self, inside: int) -> np.ndarray:
-        """The second layer after so many samples of the block that was run last."""
-        return self._room.past[inside - 1] if self.plan.second else self.state.a
-
-    def overlaps(self, inside: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Q and M after so many samples of the block, some columns at a time, without a copy."""
-        room, (p, D) = self._room, self.plan.students.shape
-        C, X = room.C[:inside], room.X[:inside]
-        Q, M = np.zeros((p, p)), np.zeros((p, len(self.plan.targets)))
+    def overlaps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Q and M at the start of the block, some columns at a time, without a copy."""
+        students, targets = self._room.students, self.plan.targets
+        (p, D), k = students.shape, len(targets)
+        Q, M = np.zeros((p, p)), np.zeros((p, k))
         with np.errstate(all="ignore"):
             for start in range(0, D, _COLUMNS):
-                here = slice(start, start + _COLUMNS)
-                some = room.students[:, here]
-                if inside:
-                    some = some + C.T @ X[:, here]
+                some = students[:, start : start + _COLUMNS]
                 Q += some @ some.T
-                M += some @ self.plan.targets[:, here].T
+                M += some @ targets[:, start : start + _COLUMNS].T
         return Q, M
+
+    def inside(self, counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Q, M and a after so many samples of the block that was run last.
+
+        From its pre-activations and scalar products: a sample moves Q by λ cᵀ + c λᵀ + ‖x‖² c cᵀ,
+        at a cost that does not depend on the dimension.
+        """
+        room, batch = self._room, self.plan.batch
+        Q, M = self.overlaps()
+        seen = room.X @ self.plan.targets.T
+        same = np.arange(len(room.X)) // batch
+        K = room.K * (same[:, None] == same)
+        for first, stop in itertools.pairwise([0, *counts]):
+            here = slice(first, stop)
+            c, field = room.C[here], room.fields[here]
+            with np.errstate(all="ignore"):
+                moved = field.T @ c
+                Q = Q + moved + moved.T + c.T @ (K[here, here] @ c)
+                M = M + c.T @ seen[here]
+            yield Q, M, room.past[stop - 1] if self.plan.second else self.state.a
 
 
 def run(
@@ -113,7 +129,7 @@ def run(
         while outcome.count < plan.samples.size and outcome.blew_up_at is None:
             step = int(plan.samples[outcome.count])
             if step == state.block * plan.block:
-                outcome = _record(plan, outcome, *space.overlaps(), state.a)
+                outcome = _record(plan, outcome, [(*space.overlaps(), state.a)])
                 continue
             whole = step // plan.block - state.block
             if whole > 0:
@@ -165,23 +181,35 @@ def labels(
     return (task.target_activation.sigma(fields) @ a_star / k).reshape(noise.shape) + noise
 
 
-def _record(plan: Plan, outcome: Outcome, Q: np.ndarray, M: np.ndarray, a: np.ndarray) -> Outcome:
-    n, c = outcome.count, coefficients(a, plan.a_star)
+def _record(
+    plan: Plan, outcome: Outcome, states: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+) -> Outcome:
+    """Record the next times, whose Q, M and a these are, until one is not finite."""
+    states = iter(states)
+    while some := list(itertools.islice(states, max(1, _IN_FLIGHT // len(plan.students) ** 2))):
+        Q, M, a = (np.stack(each) for each in zip(*some, strict=True))
+        n, count = outcome.count, outcome.count + len(some)
+        risks = _risks(plan, Q, M, a)
+        outcome.Q[n:count] = Q if plan.record == "overlaps" else np.diagonal(Q, axis1=1, axis2=2)
+        outcome.M[n:count], outcome.a[n:count], outcome.excess_risk[n:count] = M, a, risks
+        lost = np.flatnonzero(~np.isfinite(risks))
+        if lost.size:
+            count = n + int(lost[0])
+            return replace(outcome, count=count, blew_up_at=int(plan.samples[count]))
+        outcome = replace(outcome, count=count)
+    return outcome
+
+
+def _risks(plan: Plan, Q: np.ndarray, M: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """The excess risk in each of these states."""
+    c = [coefficients(each, plan.a_star) for each in a]
     with np.errstate(all="ignore"):
-        outcome.Q[n] = Q if plan.record == "overlaps" else np.diagonal(Q)
-        outcome.M[n], outcome.a[n] = M, a
-        outcome.excess_risk[n] = excess_risk_of(plan.task, assemble(Q, M, plan.P), len(Q), c)
-    if not np.isfinite(outcome.excess_risk[n]):
-        return replace(outcome, blew_up_at=int(plan.samples[n]))
-    return replace(outcome, count=n + 1)
+        Omega = assemble(Q, M, plan.P)
+        return np.array(excess_risks_of(plan.task, Omega, Q.shape[-1], c))
 
 
 def _record_inside(plan: Plan, outcome: Outcome, space: Workspace, done: int) -> Outcome:
     """Record every time inside the block of which so many steps were just run."""
-    start = space.state.block * plan.block
-    while outcome.count < plan.samples.size and outcome.blew_up_at is None:
-        inside = int(plan.samples[outcome.count]) - start
-        if inside >= plan.block or inside > done:
-            break
-        outcome = _record(plan, outcome, *space.overlaps(inside), space.second_layer(inside))
-    return outcome
+    counts = plan.samples[outcome.count :] - space.state.block * plan.block
+    counts = counts[: np.searchsorted(counts, min(done, plan.block - 1), "right")]
+    return _record(plan, outcome, space.inside(counts)) if counts.size else outcome

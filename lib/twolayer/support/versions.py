@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -18,10 +19,12 @@ def provenance(**more: Any) -> dict[str, Any]:
 
 def versions(packages: Iterable[str] = _BEHIND_A_RESULT) -> dict[str, str]:
     """Versions of Python and of these packages; of those that a result depends on by default."""
-    out = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = "absent"
-    return out
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+@cache  # reading it takes longer than a short simulation
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
