@@ -192,7 +192,8 @@ def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tu
     near = batch * max(1, _NEAR // batch)
     for block in range(len(samples.normals)):
         place(samples.normals[block], samples.radii[block], X, rules.projected)
-        scalar_products(X, X, K)
+        if batch < B:
+            scalar_products(X, X, K)
         scalar_products(X, students, fields)
         for start in range(0, B, near):
             stop = min(start + near, B)

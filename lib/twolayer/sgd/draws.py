@@ -26,6 +26,8 @@ class Draws:
         Coordinates of a sample that are drawn: d, or n = p + k if projected.
     freedom : int
         Dimensions d − n outside the span of all weights if projected; 0 if not.
+    gram : int, optional
+        Rows of the triangular factor of what is drawn of these dimensions: B by default, or fewer.
 
     Examples
     --------
@@ -35,20 +37,29 @@ class Draws:
     True
     """
 
-    def __init__(self, seed: int, number: int, block: int, coordinates: int, freedom: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        number: int,
+        block: int,
+        coordinates: int,
+        freedom: int,
+        gram: int | None = None,
+    ) -> None:
         streams = np.random.SeedSequence(seed, spawn_key=(number,)).spawn(2)
         self._normals, self._radii = (
             np.random.Generator(np.random.SFC64(stream)) for stream in streams
         )
-        below = block * (block - 1) // 2 if freedom else 0
+        rows = (block if gram is None else gram) if freedom else 0
+        below = rows * (rows - 1) // 2
         #: Normals of a block: the samples in coordinates, Bartlett's factor, the label noise.
         self.size = block * coordinates + below + block
-        self._freedom = freedom - np.arange(block if freedom else 0, dtype=float)
+        self._freedom = freedom - np.arange(rows, dtype=float)
         # Normals are made in pairs.
         self._room = np.empty((0, self.size + self.size % 2))
 
     def blocks(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Normals (count, size) and, if projected, chi variables (count, B) of the next blocks.
+        """Normals (count, size) and, if projected, chi variables (count, gram) of the next blocks.
 
         The normals are good until the next call, which writes over them.
         """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from twolayer.support.checks import InvalidInput
 
 METHODS = ("auto", "direct", "projected")
+#: From so many students on the rotation is LAPACK's.
+WIDE = 128
 #: Samples in a block of the projected method, of which the cheapest is taken.
 _BLOCKS = (16, 32, 64, 128)
 
@@ -38,7 +40,7 @@ def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, s
     if room < least:
         return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
     wide = _block_projected(p, k, d, batch)
-    direct, projected = _cost(p, k, d, block), _cost(p, k, d, wide, projected=True)
+    direct, projected = _cost(p, k, d, block), _cost(p, k, d, wide, True, batch)
     why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
     if direct <= projected:
         return "direct", block, why
@@ -47,9 +49,20 @@ def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, s
 
 def _block_projected(p: int, k: int, d: int, batch: int) -> int:
     """The cheapest number of samples: many share the rotation, few have small products."""
+    if batch >= _BLOCKS[1] and batch > p:
+        return batch
     room = (d - p - k) // batch * batch
     sizes = (min(_whole(B, batch), room) for B in _BLOCKS)
-    return min(sizes, key=lambda B: _cost(p, k, d, B, projected=True))
+    return min(sizes, key=lambda B: _cost(p, k, d, B, True, batch))
+
+
+def by_batches(p: int, batch: int, block: int) -> bool:
+    """Whether a block is one batch, of which outside the span only a matrix of size p is drawn.
+
+    Its samples do not see each other: of all that they have outside the span of the weights only
+    their sum, weighted by the steps, matters.
+    """
+    return batch == block and batch > p
 
 
 def _whole(block: int, batch: int) -> int:
@@ -57,7 +70,7 @@ def _whole(block: int, batch: int) -> int:
     return -(-block // batch) * batch
 
 
-def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
+def _cost(p: int, k: int, d: int, block: int, projected: bool = False, batch: int = 1) -> float:
     """Microseconds a step, roughly: random numbers, matrix products, activations, rotation.
 
     Only the ratio of the two methods matters; the rates were read off one present-day core.
@@ -65,8 +78,8 @@ def _cost(p: int, k: int, d: int, block: int, projected: bool = False) -> float:
     normal, flop, unit, reflection = 3e-3, 2e-5, 0.02, 3e-4
     if not projected:
         return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
-    width = p + k + block
-    drawn = p + k + block / 2
-    products = width * (4 * p + 2 * k + 2 * block)
-    rotation = 2 * p**2 * (p + block) / block
-    return normal * drawn + flop * products + unit * (p + k) + reflection * rotation
+    gram = min(p, block) if by_batches(p, batch, block) else block
+    width, drawn = p + k + gram, p + k + gram**2 / 2 / block
+    products = width * (4 * p + 2 * k + (2 * block if gram == block else 0))
+    rotation = 2 * p**2 * (p + gram) / block * (reflection if p < WIDE else reflection / 4)
+    return normal * drawn + flop * products + unit * (p + k) + rotation

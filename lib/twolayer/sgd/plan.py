@@ -16,7 +16,7 @@ import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task
-from twolayer.sgd.method import choose
+from twolayer.sgd.method import by_batches, choose
 from twolayer.support.checks import InvalidInput, fits_in_memory, integer, schedule, shown
 from twolayer.support.versions import versions
 
@@ -109,9 +109,19 @@ class Plan:
         return self.targets @ self.targets.T
 
     @property
+    def drawn(self) -> int:
+        """Coordinates of a sample that are drawn: those of the span of all weights, or d."""
+        return len(self.students) + len(self.targets) if self.projected else self.d
+
+    @property
+    def gram(self) -> int:
+        """Rows of the triangular factor drawn of a block outside that span."""
+        return self.students.shape[1] - self.drawn if self.projected else 0
+
+    @property
     def freedom(self) -> int:
         """Dimensions outside the span of all weights, if projected; 0 if direct."""
-        return self.d - len(self.students) - len(self.targets) if self.projected else 0
+        return self.d - self.drawn if self.projected else 0
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     gamma = schedule(asked.learning_rate)
     d = _dimension(start, asked.d)
     method, block, why = choose(asked.method, start.p, start.k, d, batch)
-    width = start.p + start.k + block if method == "projected" else 0
+    gram = min(start.p, block) if by_batches(start.p, batch, block) else block
+    width = start.p + start.k + gram if method == "projected" else 0
     fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
     rates, samples = _units(asked, gamma, block, start.p * d * batch)

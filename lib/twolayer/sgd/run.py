@@ -19,6 +19,7 @@ import scipy
 from twolayer.problem.matrices import assemble
 from twolayer.problem.task import Task, coefficients, excess_risks_of
 from twolayer.sgd import checkpoint as checkpoints
+from twolayer.sgd.method import WIDE
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.resume import resume, save
 from twolayer.sgd.state import Outcome, State, begin
@@ -41,41 +42,59 @@ class Workspace:
 
     def __init__(self, plan: Plan, state: State) -> None:
         from twolayer.kernels import sgd as kernels  # starts numba
-        from twolayer.sgd import blocks
+        from twolayer.sgd import batches, blocks
 
         B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
         self.plan, self.state, self._kernels = plan, state, kernels
-        past = np.empty((B if plan.second else 0, p))
-        products = np.empty((B, B)), np.empty((B, p))
-        X, C = np.empty((B, D)), np.empty((B, p))
-        self._room = kernels.Room(state.students, state.a, X, C, past, *products)
+        self._turn_back = batches.turn_back
         activation = plan.task.activation
         self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, activation.code)
-        own = activation.code < 0
-        self._loop = partial(blocks.advance, activation) if own else kernels.advance
         self._most = max(1, _BATCH // state.draws.size)
         self._long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
+        # LAPACK turns wide weights back faster than a kernel does.
+        self._wide = plan.projected and p >= WIDE
+        alone = plan.projected and plan.gram < B
+        rows = 0 if alone else B
+        X, C, past = (
+            np.empty((rows, D)),
+            np.empty((rows, p)),
+            np.empty((rows * bool(plan.second), p)),
+        )
+        products = np.empty((rows, rows)), np.empty((rows, p))
+        self._room = kernels.Room(state.students, state.a, X, C, past, *products)
+        if alone:
+            self._loop = partial(batches.advance, activation)
+        elif activation.code < 0:
+            self._loop = partial(blocks.advance, activation)
+        else:
+            self._loop = kernels.advance
 
     def advance(self, count: int, absorb_last: bool = True) -> tuple[int, int]:
         """Run through so many blocks or fewer; the number of the last, and of its steps."""
-        some = min(count, self._most)
-        return (
-            apart(lambda _: self._step(some, absorb_last))
-            if self._long
-            else self._step(some, absorb_last)
-        )
+        some = 1 if self._wide else min(count, self._most)
+        if self._long:
+            return apart(lambda _: self._step(some, absorb_last))
+        return self._step(some, absorb_last)
 
     def _step(self, count: int, absorb_last: bool) -> tuple[int, int]:
         plan, (normals, radii) = self.plan, self.state.draws.blocks(count)
-        here = labels(plan.task, plan.targets, plan.a_star, normals, plan.block, plan.projected)
+        here = labels(plan.task, plan.targets, plan.a_star, normals, plan.block, plan.drawn)
         rates = plan.rates_from(self.state.block, count)
         samples = self._kernels.Samples(normals, radii, here, rates)
-        return self._loop(samples, self._room, self._rules, absorb_last)
+        last, done = self._loop(samples, self._room, self._rules, absorb_last and not self._wide)
+        if self._wide and absorb_last and done == plan.block:
+            self.absorb()
+        return last, done
 
     def absorb(self) -> None:
         """End the block that was run last."""
-        room, rules = self._room, self._rules
-        self._kernels.absorb(room.students, room.X, room.C, rules.k, rules.projected)
+        room, k = self._room, self._rules.k
+        if not self._wide:
+            self._kernels.absorb(room.students, room.X, room.C, k, self._rules.projected)
+            return
+        if room.X.size:  # batches are there already
+            self._kernels.add_transposed_product(room.C, room.X, room.students)
+        self._turn_back(room.students, k)
 
     def overlaps(self) -> tuple[np.ndarray, np.ndarray]:
         """Q and M at the start of the block, some columns at a time, without a copy."""
@@ -163,15 +182,15 @@ def labels(
     a_star: np.ndarray,
     normals: np.ndarray,
     block: int,
-    projected: bool,
+    drawn: int,
 ) -> np.ndarray:
     """The labels (count, B) of the samples in normals (count, size), as `draws.Draws` gives them.
 
-    The targets are W*/√d (k, D); projected, their first k coordinates hold them.
+    Of each sample so many coordinates are drawn.  The targets are W*/√d (k, D); projected, D is
+    larger, and the first k coordinates hold them.
     """
     k, D = targets.shape
-    n = (normals.shape[1] - block - block * (block - 1) // 2) // block if projected else D
-    seen = k if projected else D
+    n, seen = drawn, D if drawn == D else k
     samples = normals[:, : block * n].reshape(len(normals), block, n)[..., :seen]
     # SciPy's BLAS, as in the kernels: the threads of a second one would spin beside it.
     fields = scipy.linalg.blas.dgemm(

@@ -42,6 +42,5 @@ class State:
 
 def begin(plan: Plan, number: int) -> tuple[State, Outcome]:
     """A run before its first step, with room for what it records."""
-    coordinates = len(plan.students) + len(plan.targets) if plan.projected else plan.d
-    draws = Draws(plan.seed, number, plan.block, coordinates, plan.freedom)
+    draws = Draws(plan.seed, number, plan.block, plan.drawn, plan.freedom, plan.gram)
     return State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)
