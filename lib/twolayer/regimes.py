@@ -17,13 +17,13 @@ from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
 from twolayer.support.checks import (
     InvalidInput,
-    fits_in_memory,
-    instance,
-    integer,
-    non_negative,
-    real,
+    check_fits_in_memory,
+    check_instance,
+    check_integer,
+    check_learning_rate,
+    check_non_negative,
+    check_real,
 )
-from twolayer.support.checks import learning_rate as check_learning_rate
 
 #: A term below this is called small.
 SMALL = 0.1
@@ -121,13 +121,13 @@ def scales(
     >>> scales(d=5, p=10_000, learning_rate=1.0).regime
     'mean field, low-dimensional'
     """
-    d, p, k = integer("d", d, 1), integer("p", p, 1), integer("k", k, 1)
-    learning_rate, noise = check_learning_rate(learning_rate), non_negative("noise", noise)
+    d, p, k = check_integer("d", d, 1), check_integer("p", p, 1), check_integer("k", k, 1)
+    learning_rate, noise = check_learning_rate(learning_rate), check_non_negative("noise", noise)
     task = Task(activation, noise=noise)
     if overlaps is None:
         overlaps = half_way(min(p, _MANY), k)
     else:
-        instance("overlaps", overlaps, Overlaps)
+        check_instance("overlaps", overlaps, Overlaps)
         if overlaps.p != p:
             raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
     # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
@@ -169,8 +169,8 @@ def half_way(p: int, k: int) -> Overlaps:
     array([[1.  , 0.25],
            [0.25, 1.  ]])
     """
-    p, k = integer("p", p, 1), integer("k", k, 1)
-    fits_in_memory("p" if p > k else "k", max(p, k), 4 * (p + k) ** 2)
+    p, k = check_integer("p", p, 1), check_integer("k", k, 1)
+    check_fits_in_memory("p" if p > k else "k", max(p, k), 4 * (p + k) ** 2)
     M = np.zeros((p, k))
     M[np.arange(p), np.arange(p) % k] = 0.5
     return Overlaps(M @ M.T + 0.75 * np.eye(p), M, np.eye(k))
@@ -206,7 +206,7 @@ def phase(kappa: float, delta: float) -> tuple[str, float]:
     >>> phase(0.0, 0.5), phase(0.0, -0.25)
     (('perfect learning', 1.5), ('bad learning', 0.5))
     """
-    kappa, delta = non_negative("kappa", kappa), real("delta", delta)
+    kappa, delta = check_non_negative("kappa", kappa), check_real("delta", delta)
     total = kappa + delta
     if total > 0:
         return "perfect learning", 1 + total

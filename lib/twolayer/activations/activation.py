@@ -9,7 +9,7 @@ import numpy as np
 
 from twolayer.activations.expectations import Expectations
 from twolayer.activations.kinks import Slope, Split, check_derivative, find_kinks, split
-from twolayer.support.checks import InvalidInput, real, shown
+from twolayer.support.checks import InvalidInput, check_real, shown
 
 Array = np.ndarray
 
@@ -110,7 +110,7 @@ class Activation:
         """
         if not isinstance(kinks, tuple):
             raise InvalidInput("kinks", shown(kinks), "a tuple of numbers")
-        given = tuple(real("kinks", x) for x in kinks)
+        given = tuple(check_real("kinks", x) for x in kinks)
         kinks, bends = find_kinks(_probed("sigma", sigma), given)
         if derivative is None:
             derivative = Slope(sigma, tuple(sorted(kinks + bends)))

@@ -15,7 +15,7 @@ import scipy
 
 from twolayer.activations import erf, square
 from twolayer.activations.activation import Activation
-from twolayer.support.checks import InvalidInput, choice
+from twolayer.support.checks import InvalidInput, check_choice
 
 Array = np.ndarray
 
@@ -112,7 +112,7 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
             raise InvalidInput(argument, error.got, error.allowed) from error
     known = ACTIVATIONS | OTHERS
     try:
-        return known[choice(argument, activation, known)]
+        return known[check_choice(argument, activation, known)]
     except InvalidInput as error:
         allowed = f"{error.allowed}, or a function of an array"
         raise InvalidInput(argument, error.got, allowed) from None

@@ -12,7 +12,14 @@ import numpy as np
 from twolayer.activations.known import ACTIVATIONS
 from twolayer.explorer import triangle
 from twolayer.problem.overlaps import Weights
-from twolayer.support.checks import InvalidInput, choice, integer, non_negative, positive, shown
+from twolayer.support.checks import (
+    InvalidInput,
+    check_choice,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    shown,
+)
 from twolayer.support.threads import COMPILED
 
 #: Initial laws, by name.
@@ -114,24 +121,24 @@ class Request:
             given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
         given.pop("triangle", None)
         for name in given:
-            choice("request", name, known)
+            check_choice("request", name, known)
         v = {**known, **given}
         theories = v["theories"]
         if not isinstance(theories, (list, tuple)) or not theories:
             raise InvalidInput("theories", shown(theories), f"some of {', '.join(THEORIES)}")
-        theories = tuple(dict.fromkeys(choice("theories", t, THEORIES) for t in theories))
+        theories = tuple(dict.fromkeys(check_choice("theories", t, THEORIES) for t in theories))
         request = cls(
-            activation=choice("activation", v["activation"], ACTIVATIONS),
-            k=integer("k", v["k"], 1),
-            p=integer("p", v["p"], 1),
-            d=integer("d", v["d"], 1),
-            learning_rate=positive("learning_rate", v["learning_rate"]),
-            noise=non_negative("noise", v["noise"]),
-            start=choice("start", v["start"], STARTS),
-            seed=integer("seed", v["seed"], 0),
+            activation=check_choice("activation", v["activation"], ACTIVATIONS),
+            k=check_integer("k", v["k"], 1),
+            p=check_integer("p", v["p"], 1),
+            d=check_integer("d", v["d"], 1),
+            learning_rate=check_positive("learning_rate", v["learning_rate"]),
+            noise=check_non_negative("noise", v["noise"]),
+            start=check_choice("start", v["start"], STARTS),
+            seed=check_integer("seed", v["seed"], 0),
             theories=theories,
-            t_max=positive("t_max", v["t_max"]),
-            runs=integer("runs", v["runs"], 0),
+            t_max=check_positive("t_max", v["t_max"]),
+            runs=check_integer("runs", v["runs"], 0),
         )
         request._check_size()
         return request

@@ -32,11 +32,11 @@ from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, warn_unless_settled
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    choice,
-    instance,
-    integer,
-    non_negative,
+    check_array,
+    check_choice,
+    check_instance,
+    check_integer,
+    check_non_negative,
     shown,
 )
 
@@ -230,11 +230,11 @@ def right_hand_side(
     >>> dQ.round(6)
     array([[-2.4]])
     """
-    instance("task", task, Task)
-    noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
-    P = symmetric("P", array("P", P, (None, None)))
-    learning_rate = non_negative("learning_rate", learning_rate)
-    d, batch = dimension(terms, P, d), integer("batch", batch, 1)
+    check_instance("task", task, Task)
+    noise_free, label_noise = TERMS[check_choice("terms", terms, TERMS)]
+    P = symmetric("P", check_array("P", P, (None, None)))
+    learning_rate = check_non_negative("learning_rate", learning_rate)
+    d, batch = dimension(terms, P, d), check_integer("batch", batch, 1)
     if d is not None and batch > 1:
         raise InvalidInput("d", shown(d), "None with batches, whose samples have products in d")
     targets, noise = second_layer("a_star", a_star, len(P)), task.noise
@@ -270,13 +270,13 @@ def dimension(terms: str, P: Array, d: int | None) -> int | None:
         return None
     if terms != "full":
         raise InvalidInput("d", shown(d), f"None when terms is {terms!r}, which has no ‖x‖²")
-    return integer("d", d, max(1, int(np.linalg.matrix_rank(P, tol=1e-8, hermitian=True))))
+    return check_integer("d", d, max(1, int(np.linalg.matrix_rank(P, tol=1e-8, hermitian=True))))
 
 
 def _check(task: Task, overlaps: Overlaps) -> None:
     """Refuse what is none of them, and warn where expectations do not settle."""
-    instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps)
+    check_instance("task", task, Task)
+    check_instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
     off = task.forms.drift_error(overlaps.Omega, c, overlaps.p)
     warn_unless_settled({"the drift": (off, task.tolerance)}, stacklevel=4)

@@ -17,11 +17,11 @@ from twolayer.problem.matrices import TOLERANCE, second_layer, symmetric
 from twolayer.problem.overlaps import Weights
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    fits_in_memory,
-    flag,
-    instance,
-    integer,
+    check_array,
+    check_fits_in_memory,
+    check_flag,
+    check_instance,
+    check_integer,
     shown,
 )
 
@@ -70,22 +70,22 @@ class Particles:
         finite: bool = True,
         a: ArrayLike | None = None,
     ) -> None:
-        m, q = array("m", m, (None, None)), array("q", q, (None,))
+        m, q = check_array("m", m, (None, None)), check_array("q", q, (None,))
         p, k = m.shape
         if k == q.size != p:
             raise InvalidInput(
                 "m", f"shape {m.shape}", f"of shape {(k, p)}, as q has it: transposed"
             )
-        q = array("q", q, (p,))
+        q = check_array("q", q, (p,))
         if q.min() < -TOLERANCE * max(1.0, q.max()):
             raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
-        weight = array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
+        weight = check_array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
         if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
             raise InvalidInput("weight", shown(weight), "positive, with sum 1")
         object.__setattr__(self, "m", m)
-        object.__setattr__(self, "q", array("q", np.maximum(q, 0.0), (p,)))
+        object.__setattr__(self, "q", check_array("q", np.maximum(q, 0.0), (p,)))
         object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "finite", flag("finite", finite))
+        object.__setattr__(self, "finite", check_flag("finite", finite))
         object.__setattr__(self, "a", second_layer("a", a, p))
 
     @property
@@ -128,7 +128,7 @@ class Particles:
         >>> Particles.from_weights(Weights.gaussian(p=4, k=2, d=5, seed=0)).m.shape
         (4, 2)
         """
-        instance("weights", weights, Weights)
+        check_instance("weights", weights, Weights)
         W, W_star, d = weights.W, weights.W_star, weights.d
         M, P = W @ W_star.T / d, W_star @ W_star.T / d
         inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
@@ -170,8 +170,8 @@ class Particles:
         """
         L = cholesky(P)
         k = len(L)
-        d, order = integer("d", d, k), integer("order", order, 1)
-        fits_in_memory("order", order, float(order) ** (k + 1) * (2 * k + 4))
+        d, order = check_integer("d", d, k), check_integer("order", order, 1)
+        check_fits_in_memory("order", order, float(order) ** (k + 1) * (2 * k + 4))
         rho, ws = radius(d - k, order) if d > k else (np.zeros(1), np.ones(1))
         x, wx = gauss_hermite(order)
         nodes = np.array(list(product(*[x] * k, rho**2 / d)))
@@ -183,7 +183,7 @@ class Particles:
 
 def cholesky(P: ArrayLike) -> np.ndarray:
     """The lower triangular L with L Lᵀ = P; `InvalidInput` if P is not positive definite."""
-    P = array("P", P, (None, None))
+    P = check_array("P", P, (None, None))
     if P.shape[0] != P.shape[1]:
         raise InvalidInput("P", shown(P), "a symmetric matrix")
     try:

@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike
 from twolayer.problem.matrices import TOLERANCE, assemble, dimension, second_layer, symmetric
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    fits_in_memory,
-    flag,
-    instance,
-    integer,
+    check_array,
+    check_fits_in_memory,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_seed,
     shown,
 )
-from twolayer.support.checks import seed as check_seed
 
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
@@ -40,10 +40,8 @@ class Overlaps:
     Q : array_like, shape (p, p)
     M : array_like, shape (p, k)
     P : array_like, shape (k, k)
-    a : array_like, shape (p,), optional
-        Second layer of the students; ones by default, as in the paper.
-    a_star : array_like, shape (k,), optional
-        Second layer of the targets; likewise.
+    a, a_star : array_like, shapes (p,) and (k,), optional
+        Second layers of students and targets; ones by default, as in the paper.
 
     Raises
     ------
@@ -75,16 +73,16 @@ class Overlaps:
         a: ArrayLike | None = None,
         a_star: ArrayLike | None = None,
     ) -> None:
-        m = array("M", M, (None, None))
-        q, targets = (array(name, value, (None, None)) for name, value in (("Q", Q), ("P", P)))
+        m = check_array("M", M, (None, None))
+        q, targets = check_array("Q", Q, (None, None)), check_array("P", P, (None, None))
         p, k = len(q), len(targets)
         if m.shape == (k, p) != (p, k):
             allowed = f"of shape {(p, k)}, students times targets, as Q and P have it: transposed"
             raise InvalidInput("M", f"shape {m.shape}", allowed)
         p, k = m.shape
         object.__setattr__(self, "M", m)
-        object.__setattr__(self, "Q", symmetric("Q", array("Q", q, (p, p))))
-        object.__setattr__(self, "P", symmetric("P", array("P", targets, (k, k))))
+        object.__setattr__(self, "Q", symmetric("Q", check_array("Q", q, (p, p))))
+        object.__setattr__(self, "P", symmetric("P", check_array("P", targets, (k, k))))
         object.__setattr__(self, "a", second_layer("a", a, p))
         object.__setattr__(self, "a_star", second_layer("a_star", a_star, k))
         eigenvalues = np.linalg.eigvalsh(self.Omega)
@@ -154,7 +152,7 @@ class Overlaps:
         rows = self.factor()
         rank = rows.shape[1]
         d = dimension(d, rank)
-        fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
+        check_fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
         rng = np.random.default_rng(check_seed(seed))
         frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
@@ -170,10 +168,8 @@ class Weights:
     ----------
     W : array_like, shape (p, d)
     W_star : array_like, shape (k, d)
-    a : array_like, shape (p,), optional
-        Second layer of the students; ones by default, as in the paper.
-    a_star : array_like, shape (k,), optional
-        Second layer of the targets; likewise.
+    a, a_star : array_like, shapes (p,) and (k,), optional
+        Second layers of students and targets; ones by default, as in the paper.
 
     Warns
     -----
@@ -198,8 +194,8 @@ class Weights:
         a: ArrayLike | None = None,
         a_star: ArrayLike | None = None,
     ) -> None:
-        object.__setattr__(self, "W", array("W", W, (None, None)))
-        object.__setattr__(self, "W_star", array("W_star", W_star, (None, self.d)))
+        object.__setattr__(self, "W", check_array("W", W, (None, None)))
+        object.__setattr__(self, "W_star", check_array("W_star", W_star, (None, self.d)))
         object.__setattr__(self, "a", second_layer("a", a, self.p))
         object.__setattr__(self, "a_star", second_layer("a_star", a_star, self.k))
         _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
@@ -249,9 +245,9 @@ class Weights:
         >>> bool(np.allclose(w.overlaps().P, np.eye(2), atol=1e-14))
         True
         """
-        p, k, d = integer("p", p, 1), integer("k", k, 1), integer("d", d, 1)
+        p, k, d = check_integer("p", p, 1), check_integer("k", k, 1), check_integer("d", d, 1)
         _fit(p, k, d)
-        orthonormal_target = flag("orthonormal_target", orthonormal_target)
+        orthonormal_target = check_flag("orthonormal_target", orthonormal_target)
         rng = np.random.default_rng(check_seed(seed))
         W_star = rng.normal(size=(k, d))
         W = rng.normal(size=(p, d))
@@ -281,7 +277,7 @@ class Weights:
         >>> ov.rank, bool(np.allclose(ov.Q_perp, 0, atol=1e-14))
         (5, True)
         """
-        p, k = integer("p", p, 1), integer("k", k, 1)
+        p, k = check_integer("p", p, 1), check_integer("k", k, 1)
         d = dimension(d, k)
         _fit(p, k, d)
         M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
@@ -292,7 +288,7 @@ class Weights:
 
 def no_second_layer(overlaps: Overlaps) -> None:
     """Refuse what is no overlaps, or has a second layer other than ones."""
-    instance("overlaps", overlaps, Overlaps)
+    check_instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
 
@@ -318,4 +314,4 @@ def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
 def _fit(p: int, k: int, d: int) -> None:
     """Refuse weights that the memory cannot hold."""
     argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
-    fits_in_memory(argument, value, (p + k) * d)
+    check_fits_in_memory(argument, value, (p + k) * d)

@@ -14,7 +14,13 @@ from twolayer.activations.expectations import Expectations
 from twolayer.activations.known import get
 from twolayer.activations.quadrature import Quadrature
 from twolayer.problem.overlaps import Overlaps
-from twolayer.support.checks import instance, integer, non_negative, power_of_two, probability
+from twolayer.support.checks import (
+    check_instance,
+    check_integer,
+    check_non_negative,
+    check_power_of_two,
+    check_probability,
+)
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
 _ROUNDING = 1e-12
@@ -113,11 +119,12 @@ class Task:
         target = (
             student if target_activation is None else get(target_activation, "target_activation")
         )
-        order, points = integer("order", order, 4, 400), power_of_two("points", points, 128, 2**24)
+        order = check_integer("order", order, 4, 400)
+        points = check_power_of_two("points", points, 128, 2**24)
         object.__setattr__(self, "activation", student)
         object.__setattr__(self, "target_activation", target)
-        object.__setattr__(self, "noise", non_negative("noise", noise))
-        tolerance = probability("tolerance", tolerance)
+        object.__setattr__(self, "noise", check_non_negative("noise", noise))
+        tolerance = check_probability("tolerance", tolerance)
         object.__setattr__(self, "tolerance", tolerance)
         forms = student.forms if target is student else None
         forms = forms or Quadrature(student, target, order, points, tolerance)
@@ -188,8 +195,8 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
 
 def _checked_risk(task: Task, overlaps: Overlaps) -> float:
     """`excess_risk`, called by a function that the user called."""
-    instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps)
+    check_instance("task", task, Task)
+    check_instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
     found = task.forms.risk_error(overlaps.Omega, overlaps.p)
     warn_unless_settled({"the risk": (found, task.forms.tolerance)}, stacklevel=4)

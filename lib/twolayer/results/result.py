@@ -17,7 +17,7 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
 from twolayer.problem.task import Task
-from twolayer.support.checks import InvalidInput, instance, shown
+from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Result:
         (True, 3)
         """
         if task is not None:
-            instance("task", task, Task)
+            check_instance("task", task, Task)
         data = read_netcdf(path, cls.FORMAT)
         try:
             arrays = {name: data.variables[name].values for name in ("time", *cls.ARRAYS)}

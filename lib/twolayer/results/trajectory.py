@@ -16,7 +16,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
 from twolayer.results.result import Result
-from twolayer.support.checks import InvalidInput, integer, shown
+from twolayer.support.checks import InvalidInput, check_integer, shown
 
 if TYPE_CHECKING:
     import xarray
@@ -261,7 +261,7 @@ def named(learning_rate: float | Callable[[float], float] | None) -> float | str
 def _index(argument: str, value: int, size: int) -> int:
     allowed = f"an index of {size}, from {-size} to {size - 1}"
     try:
-        number = integer(argument, value, -size, size - 1)
+        number = check_integer(argument, value, -size, size - 1)
     except InvalidInput:
         raise InvalidInput(argument, shown(value), allowed) from None
     return number

@@ -17,7 +17,13 @@ import numpy as np
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task
 from twolayer.sgd.method import choose
-from twolayer.support.checks import InvalidInput, fits_in_memory, integer, schedule, shown
+from twolayer.support.checks import (
+    InvalidInput,
+    check_fits_in_memory,
+    check_integer,
+    check_schedule,
+    shown,
+)
 from twolayer.support.versions import versions
 
 #: What of Q is recorded.
@@ -133,18 +139,18 @@ def make_plan(
 
     The arguments are those of `simulate`; raises `InvalidInput` if they do not fit together.
     """
-    gamma, scheduled = schedule(learning_rate), callable(learning_rate)
+    gamma, scheduled = check_schedule(learning_rate), callable(learning_rate)
     learning_rate = gamma(0.0)
     if isinstance(start, Weights):
         rank = 0
-        if d is not None and integer("d", d, 1) != start.d:
+        if d is not None and check_integer("d", d, 1) != start.d:
             raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
         d = start.d
     elif isinstance(start, Overlaps):
         rank = start.rank
         if d is None:
             raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
-        d = integer("d", d, 1)
+        d = check_integer("d", d, 1)
     else:
         raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
     if d < rank:
@@ -153,7 +159,7 @@ def make_plan(
     method, block, why = choose(method, p, k, d, batch)
     projected = method == "projected"
     width = p + k + block if projected else 0
-    fits_in_memory("d", d, 2 * (p + k) * (width or d))
+    check_fits_in_memory("d", d, 2 * (p + k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
 
     rate = learning_rate / (p * d * batch)

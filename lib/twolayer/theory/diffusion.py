@@ -16,9 +16,12 @@ from twolayer.activations.quadrature import normal_points
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
-from twolayer.support.checks import instance, power_of_two
-from twolayer.support.checks import learning_rate as check_learning_rate
-from twolayer.support.checks import seed as check_seed
+from twolayer.support.checks import (
+    check_instance,
+    check_learning_rate,
+    check_power_of_two,
+    check_seed,
+)
 
 Array = np.ndarray
 
@@ -67,10 +70,10 @@ def diffusion(
     >>> bool(np.abs(D).max() < 1e-30)
     True
     """
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     no_second_layer(overlaps)
     learning_rate = check_learning_rate(learning_rate)
-    points, seed = power_of_two("points", points, *POINT_RANGE), check_seed(seed)
+    points, seed = check_power_of_two("points", points, *POINT_RANGE), check_seed(seed)
     z = normal_points(overlaps.p + overlaps.k, points, seed)
     return diffusion_at(task, overlaps.Q, overlaps.M, overlaps.P, learning_rate, z)
 

@@ -26,11 +26,11 @@ from numpy.typing import ArrayLike
 
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    flag,
-    integer,
-    non_negative,
-    probability,
+    check_array,
+    check_flag,
+    check_integer,
+    check_non_negative,
+    check_probability,
     shown,
 )
 
@@ -274,7 +274,8 @@ def spherical_exit_time(
     >>> spherical_exit_time([1e-4, 0.7], learning_rate=0.05).round(4)
     array([1.6447, 0.    ])
     """
-    u, T = _cosines("squared_cosine", squared_cosine, 0.0), probability("threshold", threshold)
+    u = _cosines("squared_cosine", squared_cosine, 0.0)
+    T = check_probability("threshold", threshold)
     u = u if np.ndim(squared_cosine) else u[0]
     flat = plateau(learning_rate=learning_rate, noise=noise, spherical=True)
     last = flat.rate / (4 - 24 * learning_rate) if flat.rate > 0 else 0.0
@@ -288,11 +289,9 @@ def spherical_exit_time(
 def _checked(
     learning_rate: float, noise: float, p: int, spherical: bool
 ) -> tuple[float, float, int, bool]:
-    learning_rate, noise = (
-        non_negative("learning_rate", learning_rate),
-        non_negative("noise", noise),
-    )
-    p, spherical = integer("p", p, 1), flag("spherical", spherical)
+    learning_rate = check_non_negative("learning_rate", learning_rate)
+    noise = check_non_negative("noise", noise)
+    p, spherical = check_integer("p", p, 1), check_flag("spherical", spherical)
     if noise > _LOUDEST:
         raise InvalidInput("noise", shown(noise), f"at most {_LOUDEST:.0e}")
     if spherical and p > 1:
@@ -303,13 +302,13 @@ def _checked(
 def leaving(learning_rate: float, noise: float, p: int, spherical: bool) -> Plateau:
     """The plateau, which must be one that is left."""
     most = largest_learning_rate(noise=noise, p=p, spherical=spherical)
-    if not non_negative("learning_rate", learning_rate) < most:
+    if not check_non_negative("learning_rate", learning_rate) < most:
         raise InvalidInput("learning_rate", shown(learning_rate), f"below {most:.6g}")
     return plateau(learning_rate=learning_rate, noise=noise, p=p, spherical=spherical)
 
 
 def _cosines(argument: str, value: ArrayLike, least: float) -> Array:
-    out = array(argument, value, (None,), or_number=True)
+    out = check_array(argument, value, (None,), or_number=True)
     if out.min() < least or out.max() > 1:
         raise InvalidInput(argument, shown(out.tolist()), f"from {least:g} to 1")
     return out

@@ -14,17 +14,17 @@ import numpy as np
 
 from twolayer.support.checks import (
     InvalidInput,
-    fits_in_memory,
-    flag,
-    integer,
-    non_negative,
-    positive,
-    probability,
+    check_executor,
+    check_fits_in_memory,
+    check_flag,
+    check_integer,
+    check_learning_rate,
+    check_non_negative,
+    check_positive,
+    check_probability,
+    check_seed,
     shown,
 )
-from twolayer.support.checks import executor as check_executor
-from twolayer.support.checks import learning_rate as check_learning_rate
-from twolayer.support.checks import seed as check_seed
 from twolayer.support.cluster import check_workers
 from twolayer.support.threads import is_local, while_there
 
@@ -94,13 +94,14 @@ def exit_times(
     >>> t.shape, bool((t > 0).all())
     ((4,), True)
     """
-    d, runs, seed = integer("d", d, 4), integer("runs", runs, 1), check_seed(seed)
-    learning_rate, noise = check_learning_rate(learning_rate), non_negative("noise", noise)
-    spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
-    t_max = positive("t_max", t_max)
+    d, runs, seed = check_integer("d", d, 4), check_integer("runs", runs, 1), check_seed(seed)
+    learning_rate, noise = check_learning_rate(learning_rate), check_non_negative("noise", noise)
+    spherical = check_flag("spherical", spherical)
+    threshold = check_probability("threshold", threshold)
+    t_max = check_positive("t_max", t_max)
     check_executor(executor)
     check_workers(executor, "twolayer.theory.exit_runs")
-    fits_in_memory("runs", runs, 10 * runs)
+    check_fits_in_memory("runs", runs, 10 * runs)
     limit = t_max * d / learning_rate
     if not limit < _MAX_STEPS:
         most = _MAX_STEPS * learning_rate / d

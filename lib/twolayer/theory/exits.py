@@ -23,16 +23,16 @@ from twolayer.problem.task import Task
 from twolayer.results.trajectory import Divergence
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    choice,
-    flag,
-    instance,
-    integer,
-    positive,
-    probability,
+    check_array,
+    check_choice,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_learning_rate,
+    check_positive,
+    check_probability,
     shown,
 )
-from twolayer.support.checks import learning_rate as check_learning_rate
 from twolayer.support.integrate import LATEST
 from twolayer.support.threads import apart
 from twolayer.theory.escape import leaving, spherical_exit_time, start_variance
@@ -103,11 +103,12 @@ def exit_time(
     >>> print(f"{exit_time(Task('square'), start, learning_rate=0.05, spherical=True):.4f}")
     1.6447
     """
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     no_second_layer(overlaps)
-    learning_rate, t_max = check_learning_rate(learning_rate), positive("t_max", t_max)
-    choice("terms", terms, TERMS)
-    spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
+    learning_rate, t_max = check_learning_rate(learning_rate), check_positive("t_max", t_max)
+    check_choice("terms", terms, TERMS)
+    spherical = check_flag("spherical", spherical)
+    threshold = check_probability("threshold", threshold)
     rhs = right_hand_side(task, overlaps.P, learning_rate, terms)
     try:
         inverse = np.linalg.inv(overlaps.P)
@@ -168,8 +169,8 @@ def exit_quantiles(
     >>> exit_quantiles(10**6, [0.16, 0.5, 0.84], learning_rate=0.05, spherical=True).round(2)
     array([2.28, 2.54, 2.97])
     """
-    d, p = integer("d", d, 1), integer("p", p, 1, _WIDEST)
-    some = array("levels", levels, (None,), or_number=True)
+    d, p = check_integer("d", d, 1), check_integer("p", p, 1, _WIDEST)
+    some = check_array("levels", levels, (None,), or_number=True)
     if not ((some > 0) & (some < 1)).all():
         raise InvalidInput("levels", shown(some.tolist()), "above 0 and below 1")
     flow = _exit_of(d, learning_rate, noise, p, spherical, threshold)
@@ -214,7 +215,7 @@ def mean_exit_time(
     >>> print(f"{mean_exit_time(10**6, learning_rate=0.05, spherical=True):.3f}")
     2.630
     """
-    d = integer("d", d, 1)
+    d = check_integer("d", d, 1)
     flow = _exit_of(d, learning_rate, noise, 1, spherical, threshold)
     rate = leaving(learning_rate, noise, 1, spherical).rate
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
@@ -227,7 +228,7 @@ def _exit_of(
     d: int, learning_rate: float, noise: float, p: int, spherical: bool, threshold: float
 ) -> Callable[[Array], Array]:
     """The function ‖ξ‖² → exit time of the flow from M = √(v/d) ξ."""
-    threshold = probability("threshold", threshold)
+    threshold = check_probability("threshold", threshold)
     options = {"learning_rate": learning_rate, "noise": noise}
     variance = start_variance(p=p, spherical=spherical, **options) / d
     if spherical:

@@ -30,15 +30,15 @@ from twolayer.results.result import read_only
 from twolayer.results.trajectory import Divergence, Trajectory
 from twolayer.support.checks import (
     InvalidInput,
-    instance,
-    integer,
-    positive,
-    power_of_two,
+    check_instance,
+    check_integer,
+    check_learning_rate,
+    check_positive,
+    check_power_of_two,
+    check_seed,
+    check_times,
     shown,
-    times,
 )
-from twolayer.support.checks import learning_rate as check_learning_rate
-from twolayer.support.checks import seed as check_seed
 from twolayer.support.integrate import SHORTEST
 from twolayer.support.threads import apart
 from twolayer.theory.diffusion import POINT_RANGE, diffusion_at, sampling_error
@@ -188,11 +188,11 @@ def fluctuations(
     _closed(task)
     no_second_layer(overlaps)
     learning_rate, rtol = check_learning_rate(learning_rate), _tolerance(rtol)
-    d = integer("d", d, 1)
+    d = check_integer("d", d, 1)
     if d < overlaps.rank:
         raise InvalidInput("d", str(d), f"at least {overlaps.rank}, the rank of the overlaps")
-    t_eval = times("t_eval", t_eval)
-    points = power_of_two("points", points, *POINT_RANGE)
+    t_eval = check_times("t_eval", t_eval)
+    points = check_power_of_two("points", points, *POINT_RANGE)
     seed = check_seed(seed)
     ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
     if ode.t.size < t_eval.size:  # `solve` returns what it has
@@ -308,13 +308,13 @@ def _risk_gradient(task: Task, y: Array, P: Array, state: Unknowns) -> Array:
 
 
 def _tolerance(rtol: object) -> float:
-    number = positive("rtol", rtol)
+    number = check_positive("rtol", rtol)
     if not 1e-6 <= number <= 0.1:
         raise InvalidInput("rtol", shown(rtol), "a number from 1e-6 to 0.1")
     return number
 
 
 def _closed(task: Task) -> None:
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     if not task.closed:
         raise InvalidInput("task", shown(task), "one with closed forms: erf or square")
