@@ -9,9 +9,8 @@ import numpy as np
 
 from twolayer.activations.expectations import Expectations
 from twolayer.activations.kinks import Slope, Split, check_derivative, find_kinks, split
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_real, shown
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,7 @@ from scipy.special import ndtr
 from twolayer.activations.gauss_rules import panels
 from twolayer.activations.kinks import Split
 from twolayer.activations.orthants import coefficients, density
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Where the normal law of u and v is cut: what is beyond has the weight 1e-14.
 _FAR = 7.5

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,8 @@ import scipy
 
 from twolayer.activations.derivatives import DriftSlopes
 from twolayer.activations.expectations import Expectations, diagonal
-from twolayer.support.threads import COMPILED, spread
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: Elements in flight when the four-point function is summed over pairs of units:
 #: small enough for the cache, large enough to hide the cost of a NumPy call.
@@ -150,11 +149,11 @@ def _stretch(Q: Array) -> Array:
 
 
 def _over_pairs(kernel: str, Omega: Array, c: Array, p: int) -> Array:
-    """A sum of `PLAIN` or its compiled form for all pairs of students, (..., p, p)."""
+    """A sum of `SUMMANDS` or its compiled form for all pairs of students, (..., p, p)."""
     n = len(c)
     states = np.ascontiguousarray(Omega.reshape(-1, n, n))
     first, second = _pairs(p)
-    of = compiled_sums if COMPILED else plain_sums
+    of = compiled_sums if HAS_COMPILER else plain_sums
     out = np.empty((len(states), p, p))
     out[:, first, second] = out[:, second, first] = of(kernel, states, c, first, second)
     return out.reshape(*Omega.shape[:-2], p, p)
@@ -174,7 +173,7 @@ def compiled_sums(kernel: str, states: Array, c: Array, first: Array, second: Ar
         return getattr(kernels, kernel)(states, c, first[start:stop], second[start:stop]).T
 
     work = len(states) * first.size * len(c) ** 2 / 2
-    return np.concatenate(spread(rows, first.size, work)).T
+    return np.concatenate(on_all_cores(rows, first.size, work)).T
 
 
 def plain_sums(kernel: str, states: Array, c: Array, first: Array, second: Array) -> Array:
@@ -194,7 +193,7 @@ def plain_sums(kernel: str, states: Array, c: Array, first: Array, second: Array
     -------
     array, shape (S, N)
     """
-    n, of = len(c), PLAIN[kernel]
+    n, of = len(c), SUMMANDS[kernel]
     total = np.empty(len(states) * first.size)
     size = max(1, _CHUNK // n**2)
     for start in range(0, total.size, size):
@@ -239,4 +238,4 @@ def _arcsine_slopes(T: Array, uv: Array, s_i: Array, rest: Array, cross: Array) 
 
 
 #: What `plain_sums` adds up, by the name of the compiled kernel.
-PLAIN = {"tilted_arcsines": _arcsines, "tilted_slopes": _arcsine_slopes}
+SUMMANDS = {"tilted_arcsines": _arcsines, "tilted_slopes": _arcsine_slopes}

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import scipy
 
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: A normal variable is cut here: He₆(x)² exp(−x²/2) is 1e-19 there.
 FAR = 12.0

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, shown
 
-Array = np.ndarray
 Function = Callable[[Array], Array]
 
 #: Kinks are looked for up to here, in cells of this width.

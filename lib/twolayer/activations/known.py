@@ -15,9 +15,8 @@ import scipy
 
 from twolayer.activations import erf, square
 from twolayer.activations.activation import Activation
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_choice
-
-Array = np.ndarray
 
 #: Every activation that has closed forms, by name.
 ACTIVATIONS: dict[str, Activation] = {
@@ -68,11 +67,7 @@ OTHERS: dict[str, Activation] = {
     "sigmoid": Activation("sigmoid", r"1/(1 + e^{-x})", _sigmoid, _slope_of_sigmoid, code=4),
 } | {
     f"he{n}": Activation(
-        f"he{n}",
-        rf"\mathrm{{He}}_{n}(x)",
-        _Hermite(n),
-        _Hermite(n - 1, float(n)),
-        code=10 + n,
+        f"he{n}", rf"\mathrm{{He}}_{n}(x)", _Hermite(n), _Hermite(n - 1, float(n)), code=10 + n
     )
     for n in range(1, 7)
 }

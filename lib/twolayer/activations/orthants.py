@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr, owens_t
 
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Beyond this a density is taken for zero: too small numbers are slow to reckon with.
 _NOWHERE = 20.0

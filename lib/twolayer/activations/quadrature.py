@@ -24,9 +24,10 @@ import numpy as np
 import scipy
 
 from twolayer.activations import conditional
-from twolayer.activations.expectations import Array, Expectations
+from twolayer.activations.expectations import Expectations
 from twolayer.activations.kinks import Slope, Split, split
 from twolayer.activations.series import Moments, moments, units
+from twolayer.support.arrays import Array
 
 if TYPE_CHECKING:
     from twolayer.activations.activation import Activation

@@ -29,8 +29,7 @@ import numpy as np
 from twolayer.activations import orthants
 from twolayer.activations.gauss_rules import FAR, panels
 from twolayer.activations.kinks import Split
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Points of the line for each term, at least and at most; points of a panel, at least.
 _PER_TERM, _FEWEST, _MOST, _PANEL = 20, 960, 7680, 48

@@ -188,12 +188,7 @@ def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[s
     if not whole.any():
         return None
     low, median, high = np.quantile(run.excess_risk[whole], (0.16, 0.5, 0.84), axis=0)
-    return {
-        "t": run.t.tolist(),
-        "low": _floor(low),
-        "median": _floor(median),
-        "high": _floor(high),
-    }
+    return {"t": run.t.tolist(), "low": _floor(low), "median": _floor(median), "high": _floor(high)}
 
 
 def _floor(values: np.ndarray) -> list[float]:
@@ -222,12 +217,7 @@ def _state(path: _Path | None, start: Weights) -> dict[str, Any]:
 
 def _scales(asked: Request) -> dict[str, Any]:
     found = regimes.scales(
-        asked.d,
-        asked.p,
-        asked.learning_rate,
-        asked.noise,
-        k=asked.k,
-        activation=asked.activation,
+        asked.d, asked.p, asked.learning_rate, asked.noise, k=asked.k, activation=asked.activation
     )
     return dataclasses.asdict(found)
 

@@ -20,7 +20,7 @@ from twolayer.support.checks import (
     check_positive,
     shown,
 )
-from twolayer.support.threads import COMPILED
+from twolayer.support.threads import HAS_COMPILER
 
 #: Initial laws, by name.
 STARTS = {"gaussian": "Gaussian weights", "in_target_span": "in the span of the targets"}
@@ -44,7 +44,7 @@ MOST_TIME, MOST_RUNS = 1e6, 64
 #: Recorded times beside t = 0.
 TIMES = 96
 #: Student updates that SGD may take in all, compiled or not: some seconds.
-BUDGET = 3e8 if COMPILED else 1e6
+BUDGET = 3e8 if HAS_COMPILER else 1e6
 #: Nodes of the quadrature of the initial law in each direction.
 ORDER = 8
 

@@ -30,7 +30,7 @@ from twolayer.support.checks import (
     check_schedule,
     check_times,
 )
-from twolayer.support.integrate import IMPLICIT, METHODS, integrate
+from twolayer.support.integrate import IMPLICIT, ODE_METHODS, integrate
 from twolayer.support.versions import provenance
 
 
@@ -138,7 +138,7 @@ def solve(
     check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
     t_eval = check_times("t_eval", t_eval)
     check_choice("terms", terms, TERMS)
-    check_choice("method", method, METHODS)
+    check_choice("method", method, ODE_METHODS)
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)

@@ -21,9 +21,8 @@ import numpy as np
 from twolayer.activations import erf
 from twolayer.activations.gauss_rules import gauss_hermite
 from twolayer.problem.matrices import second_layer
-from twolayer.support.threads import COMPILED, spread
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: Particles at a time, whatever the number of cores.
 _STEP = 1024
@@ -35,12 +34,7 @@ class HermiteField:
     """σ(x) = erf(x/√2) on a grid in z; `Field` of `twolayer.mean_field.field`."""
 
     def __init__(
-        self,
-        L: Array,
-        outside: float,
-        self_term: str,
-        nodes: int,
-        a_star: Array | None = None,
+        self, L: Array, outside: float, self_term: str, nodes: int, a_star: Array | None = None
     ) -> None:
         self.self_term, self.outside, k = self_term, outside, len(L)
         x, wx = gauss_hermite(nodes)
@@ -109,12 +103,12 @@ class HermiteField:
         return out
 
     def _spread(self, kernel: str, state: tuple, counts: Array) -> list[Array]:
-        rows, work = PLAIN[kernel], float(len(self.z) * counts.sum())
-        if COMPILED:
+        rows, work = _PLAIN[kernel], float(len(self.z) * counts.sum())
+        if HAS_COMPILER:
             from twolayer.kernels import hermite as kernels
 
             rows = getattr(kernels, kernel)
-        return spread(lambda *both: rows(*state, *both), len(counts), work, step=_STEP)
+        return on_all_cores(lambda *both: rows(*state, *both), len(counts), work, step=_STEP)
 
     def _series(self, q: Array) -> tuple[Array, Array]:
         """κ_n for as many n as matter at these q, and how many matter for each particle."""
@@ -183,4 +177,4 @@ def plain_drift(
 
 
 #: What the compiled kernels compute, in NumPy.
-PLAIN = {"hermite_field": plain_field, "hermite_drift": plain_drift}
+_PLAIN = {"hermite_field": plain_field, "hermite_drift": plain_drift}

@@ -29,9 +29,8 @@ from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.grid import GridField, target_axes
 from twolayer.mean_field.square import SquareField
 from twolayer.problem.task import Task
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput
-
-Array = np.ndarray
 
 SELF_TERMS = ("exact", "independent", "none")
 

@@ -7,8 +7,7 @@ import numpy as np
 from twolayer.activations.gauss_rules import beyond, gauss_hermite, panels, radius_and_angle
 from twolayer.problem.matrices import second_layer
 from twolayer.problem.task import Task
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Values of σ in flight when the grid is summed over the angle.
 _CHUNK = 2_000_000

@@ -32,7 +32,7 @@ from twolayer.support.checks import (
     check_positive,
     check_times,
 )
-from twolayer.support.integrate import METHODS, integrate
+from twolayer.support.integrate import ODE_METHODS, integrate
 from twolayer.support.versions import provenance
 
 
@@ -129,7 +129,7 @@ def solve_mean_field(
     check_instance("particles", particles, Particles)
     t_eval = check_times("t_eval", t_eval)
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
-    check_choice("method", method, METHODS)
+    check_choice("method", method, ODE_METHODS)
     nodes = check_integer("nodes", nodes, 2)
     L = cholesky(P)
     p, k = particles.p, particles.k

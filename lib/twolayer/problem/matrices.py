@@ -40,7 +40,7 @@ def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
     return out
 
 
-def dimension(d: int, rank: int) -> int:
+def check_dimension(d: int, rank: int) -> int:
     """d, which must have room for vectors of this rank."""
     d = check_integer("d", d, 1)
     if d < rank:

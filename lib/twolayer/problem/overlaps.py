@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.problem.matrices import TOLERANCE, assemble, dimension, second_layer, symmetric
+from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -151,7 +151,7 @@ class Overlaps:
         """
         rows = self.factor()
         rank = rows.shape[1]
-        d = dimension(d, rank)
+        d = check_dimension(d, rank)
         check_fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
         rng = np.random.default_rng(check_seed(seed))
         frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
@@ -252,7 +252,7 @@ class Weights:
         W_star = rng.normal(size=(k, d))
         W = rng.normal(size=(p, d))
         if orthonormal_target:
-            dimension(d, k)
+            check_dimension(d, k)
             unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
             W_star = np.sqrt(d) * scipy.linalg.orth(unit.T).T
         return cls(W, W_star)
@@ -278,7 +278,7 @@ class Weights:
         (5, True)
         """
         p, k = check_integer("p", p, 1), check_integer("k", k, 1)
-        d = dimension(d, k)
+        d = check_dimension(d, k)
         _fit(p, k, d)
         M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
         M /= np.linalg.norm(M, axis=1, keepdims=True)

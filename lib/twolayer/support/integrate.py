@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 import scipy
 
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import Progress
 from twolayer.support.threads import apart
 
-Array = np.ndarray
-
 #: SciPy's scipy.integrate.
-METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
+ODE_METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
 IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
@@ -38,7 +37,7 @@ LATEST = 1e15
 _MANY = 1000
 #: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
 #: Implicit steps grow with the time that has passed, where little happens.
-_LOOK, _TOO_MANY, _TOO_MANYIMPLICIT = 500, 1e8, 1e10
+_LOOK, _TOO_MANY, _TOO_MANY_IMPLICIT = 500, 1e8, 1e10
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -104,7 +103,7 @@ def integrate(
     t_eval : array, shape (T,)
         Times >= 0 that do not decrease.
     method, rtol, atol : str, float, float
-        One of `METHODS`, and tolerances.
+        One of `ODE_METHODS`, and tolerances.
     jacobian : callable, optional
         For implicit methods; see `differences`.
     stop : callable
@@ -199,7 +198,7 @@ def integrate(
                 if steps % _LOOK == 0:
                     before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
                     looked, left = (solver.t, solver.nfev), t_eval[-1] - solver.t
-                    most = _TOO_MANYIMPLICIT if implicit else _TOO_MANY
+                    most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
                     # Steps that grow may become long enough; those that shrink end in a blow-up.
                     if left > most * pace and before < 2 * pace < 3 * before:
                         far = f"times up to {t_eval[-1]:.3g}"

@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: A browser has no threads to offer.
 _ALONE = sys.platform == "emscripten"
 #: Whether there is a compiler for the kernels.
-COMPILED = find_spec("numba") is not None
+HAS_COMPILER = find_spec("numba") is not None
 #: Elementary functions below which starting threads does not pay.
 _LITTLE = 2_000_000
 
@@ -43,7 +43,7 @@ def while_there(folder: str | None) -> None:
         raise KeyboardInterrupt
 
 
-def spread(
+def on_all_cores(
     rows: Callable[[int, int], np.ndarray], size: int, work: float, step: int = 0
 ) -> list[np.ndarray]:
     """rows(start, stop) for ranges that cover 0 to size, at once if there is enough to do.
@@ -64,7 +64,7 @@ def spread(
 
     Examples
     --------
-    >>> spread(lambda start, stop: np.arange(start, stop), 5, work=1e9, step=3)
+    >>> on_all_cores(lambda start, stop: np.arange(start, stop), 5, work=1e9, step=3)
     [array([0, 1, 2]), array([3, 4])]
     """
     few = work < _LITTLE or _ALONE

@@ -16,14 +16,13 @@ from twolayer.activations.quadrature import normal_points
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     check_instance,
     check_learning_rate,
     check_power_of_two,
     check_seed,
 )
-
-Array = np.ndarray
 
 #: The fewest and the most quasi-random points.
 POINT_RANGE = 128, 2**20

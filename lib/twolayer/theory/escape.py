@@ -24,6 +24,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -33,8 +34,6 @@ from twolayer.support.checks import (
     check_probability,
     shown,
 )
-
-Array = np.ndarray
 
 #: Gradient flow leaves the plateau at this rate μ, whatever p.
 GRADIENT_FLOW_RATE = 4.0

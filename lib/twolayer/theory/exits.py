@@ -21,6 +21,7 @@ from twolayer.flow.terms import TERMS, right_hand_side
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
 from twolayer.results.trajectory import Divergence
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -37,7 +38,6 @@ from twolayer.support.integrate import LATEST
 from twolayer.support.threads import apart
 from twolayer.theory.escape import leaving, spherical_exit_time, start_variance
 
-Array = np.ndarray
 Rhs = Callable[[Array, Array], tuple[Array, Array]]
 
 #: E log ξ² for ξ ~ N(0, 1).

@@ -28,6 +28,7 @@ from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task, excess_risk_of
 from twolayer.results.result import read_only
 from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
     check_instance,
@@ -42,8 +43,6 @@ from twolayer.support.checks import (
 from twolayer.support.integrate import SHORTEST
 from twolayer.support.threads import apart
 from twolayer.theory.diffusion import POINT_RANGE, diffusion_at, sampling_error
-
-Array = np.ndarray
 
 #: Shortest step, in units of the whole time.
 _SMALLEST = 1e-13

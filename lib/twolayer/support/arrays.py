@@ -1,0 +1,5 @@
+"""The one name of a NumPy array in annotations."""
+
+import numpy as np
+
+Array = np.ndarray
