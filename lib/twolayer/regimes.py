@@ -82,30 +82,20 @@ def scales(
 ) -> Scales:
     """The size of each term at a point, the regime's name, and which description to use.
 
+    Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).
+
     Parameters
     ----------
     d, p : int
         Dimension of the data and number of students.
-    learning_rate : float
-        γ.
-    noise : float
-        Δ.
+    learning_rate, noise : float
+        γ and Δ.
     k : int
         Number of targets, if no overlaps are given; any p >= 1 will do.
     activation : str
+        Of students and targets.
     overlaps : Overlaps, optional
-        Where to compare Ψ^Var with Ψ^GF; by default half way: unit norms, each student
-        at cosine 1/2 with one target and otherwise independent.
-
-    Returns
-    -------
-    Scales
-        Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
+        Where to compare Ψ^Var with Ψ^GF; by default `half_way`.
 
     References
     ----------
@@ -114,8 +104,6 @@ def scales(
 
     Examples
     --------
-    >>> scales(d=1000, p=4, learning_rate=4.0).regime
-    'high-dimensional'
     >>> scales(d=1000, p=4, learning_rate=0.01).regime
     'gradient flow'
     >>> scales(d=5, p=10_000, learning_rate=1.0).regime
@@ -155,14 +143,6 @@ def scales(
 def half_way(p: int, k: int) -> Overlaps:
     """Unit norms, student i at cosine 1/2 with target i mod k, independent otherwise.
 
-    Parameters
-    ----------
-    p, k : int
-
-    Returns
-    -------
-    Overlaps
-
     Examples
     --------
     >>> half_way(2, 1).Q
@@ -181,9 +161,8 @@ def phase(kappa: float, delta: float) -> tuple[str, float]:
 
     Parameters
     ----------
-    kappa : float
-        >= 0.
-    delta : float
+    kappa, delta : float
+        κ >= 0, and δ.
 
     Returns
     -------
@@ -191,11 +170,6 @@ def phase(kappa: float, delta: float) -> tuple[str, float]:
         "perfect learning", "plateau", "bad learning" or "no ODE".
     clock : float
         A unit of time is d^clock steps; nan where there is no ODE.
-
-    Raises
-    ------
-    InvalidInput
-        If κ < 0 or an exponent is not finite.
 
     References
     ----------
@@ -220,23 +194,7 @@ def phase(kappa: float, delta: float) -> tuple[str, float]:
 def describe(
     fluctuations: float, variance: float, finite_p: float, finite_d: float, noisy: bool
 ) -> tuple[str, str]:
-    """Name and description that follow from the sizes of the terms; see `Scales`.
-
-    Parameters
-    ----------
-    fluctuations, variance, finite_p, finite_d : float
-    noisy : bool
-        Whether there is label noise.
-
-    Returns
-    -------
-    regime, description : str
-
-    Examples
-    --------
-    >>> describe(0.01, 0.001, 0.05, 0.4, False)
-    ('mean field, low-dimensional', 'solve_mean_field(..., d=d)')
-    """
+    """Name and description that follow from the sizes of the terms; see `Scales`."""
     many, far = finite_p < SMALL, finite_d < SMALL
     if fluctuations > SMALL:
         return "no ODE: SGD fluctuates", "simulate(...)"

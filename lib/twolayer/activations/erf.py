@@ -92,22 +92,10 @@ class Erf(Expectations):
         return variance * (1 + _stretch(Omega[..., :p, :p]) / d) + longer
 
     def variance_gradient(self, Omega: Array, c: Array, i: Array, j: Array) -> Array:
-        r"""Derivative of entries (i, j) of `variance` in all entries of Ω at once.
+        """G, symmetric, with d variance_ij = Σ_ab G_ab dΩ_ab, for N entries (i, j), (N, n, n).
 
         With E = (e_i, e_j), S = 1 + Eᵀ Ω E and K = Ω E S⁻¹ the tilted covariance is
-        T = Ω − K Eᵀ Ω, so dT = B dΩ Bᵀ with B = 1 − K Eᵀ; and the determinant of S makes up the
-        gain.
-
-        Parameters
-        ----------
-        Omega : array, shape (n, n)
-        c : array, shape (n,)
-        i, j : array of int, shape (N,)
-
-        Returns
-        -------
-        array, shape (N, n, n)
-            G, symmetric: d variance_ij = Σ_ab G_ab dΩ_ab.
+        T = Ω − K Eᵀ Ω, so dT = B dΩ Bᵀ with B = 1 − K Eᵀ; the determinant of S makes up the gain.
         """
         here = np.arange(len(i))
         pair = np.stack((i, j), axis=1)
@@ -177,21 +165,10 @@ def compiled_sums(kernel: str, states: Array, c: Array, first: Array, second: Ar
 
 
 def plain_sums(kernel: str, states: Array, c: Array, first: Array, second: Array) -> Array:
-    """Sums over all units m, m' under the tilt of each pair (i, j).
+    """Sums over all units m, m' of states (S, n, n) under the tilt of N pairs (i, j), (S, N).
 
-    Parameters
-    ----------
-    kernel : str
-        "tilted_arcsines": Σ_{m,m'} c_m c_m' asin ρ_mm', ρ the correlation under the tilt;
-        "tilted_slopes": the derivative of that sum, taken at sΩ, in s at s = 1.
-    states : array, shape (S, n, n)
-    c : array, shape (n,)
-    first, second : array of int, shape (N,)
-        i and j.
-
-    Returns
-    -------
-    array, shape (S, N)
+    "tilted_arcsines" is Σ_{m,m'} c_m c_m' asin ρ_mm', ρ being the correlation under the tilt;
+    "tilted_slopes" is the derivative of that sum, taken at sΩ, in s at s = 1.
     """
     n, of = len(c), SUMMANDS[kernel]
     total = np.empty(len(states) * first.size)

@@ -84,10 +84,6 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
     argument : str
         The name to use in the error.
 
-    Returns
-    -------
-    Activation
-
     Raises
     ------
     InvalidInput

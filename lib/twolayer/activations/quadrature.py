@@ -49,19 +49,9 @@ _LEAST = 1e-7
 class Quadrature(Expectations):
     """Expectations for a student and a target of any kind.
 
-    Parameters
-    ----------
-    student, target : Activation
-    order : int
-        Terms of the series to begin with.
-    points : int
-        Points of Ψ^Var for smooth students, a power of two, split into `SCRAMBLINGS` scramblings.
-    tolerance : float
-        Relative to the sizes of the functions.
-
-    Notes
-    -----
-    The steeper σ(s g), the more terms the series needs: look at `error`.  At most 400.
+    `order` terms of the series to begin with; the steeper σ(s g), the more it needs (see `error`),
+    at most 400.  `points` of Ψ^Var for smooth students are a power of two, split into
+    `SCRAMBLINGS` scramblings; `tolerance` is relative to the sizes of the functions.
 
     Examples
     --------

@@ -56,7 +56,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Units with one activation, seen along normal variables of their own.
+    """n units with one activation, seen along normal variables of their own.
 
     Attributes
     ----------
@@ -170,20 +170,10 @@ def _of_kinks(of: Split, size: Array, order: int) -> Array:
 
 
 def moments(first: Units, second: Units, rho: Array, same: bool) -> tuple[Moments, float]:
-    """The moments of all pairs with these correlations, and how far off they may be.
+    """The moments of all pairs with correlations ρ (rows, columns), and how far off they may be.
 
-    Parameters
-    ----------
-    first, second : Units
-    rho : array, shape (rows, columns)
-    same : bool
-        Whether both have the same activation.
-
-    Returns
-    -------
-    Moments
-    float
-        Error, relative to the size of the functions.  Costs O(rows · columns · order).
+    `same` says whether both have the same activation; the error is relative to the size of the
+    functions.  Costs O(rows · columns · order).
     """
     value, slope, own, bend = range(4)
     left, right = [value, own, bend, own], [value, slope, value, own]

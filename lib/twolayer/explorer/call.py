@@ -8,14 +8,6 @@ from twolayer.explorer.request import FLOWS, ORDER, TIMES, Request
 def python_call(asked: Request) -> str:
     """The Python code that computes what the explorer shows.
 
-    Parameters
-    ----------
-    asked : Request
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> print(python_call(Request(p=3, theories=("full",))).splitlines()[3])

@@ -49,7 +49,7 @@ def compute(
     Parameters
     ----------
     request : mapping
-        See `Request.from_dict`.
+        See `Request.from_dict`, which raises `InvalidInput` before any work.
     report : callable, optional
         Called with the share done, 0 to 1, of the step whose name is the second argument;
         what it raises ends the computation and is passed on.
@@ -64,15 +64,7 @@ def compute(
         ``curves`` (list of ``theory``, ``label``, ``excess_risk``), ``frames`` (indices into
         t), ``M`` and ``Q`` at the frames for the first neurons, ``P``, ``sgd`` (``t``,
         ``low``, ``median``, ``high``) or None, ``scales``, ``call``, ``notes``, ``seconds``.
-
-    Raises
-    ------
-    InvalidInput
-        If the request cannot be used; before any work.
-
-    Notes
-    -----
-    The flow costs O(p⁴) a step with "full", O(p³) otherwise.
+        The flow costs O(p⁴) a step with "full", O(p³) otherwise.
 
     Examples
     --------

@@ -56,6 +56,7 @@ class Request:
     Attributes
     ----------
     activation : str
+        One with closed forms.
     k, p, d : int
         Targets, students, dimension.
     learning_rate, noise : float
@@ -91,21 +92,10 @@ class Request:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
-        """Check plain data; what is missing takes its default.
+        """Check plain data, field → value; what is missing takes its default.
 
-        Parameters
-        ----------
-        values : mapping
-            Field → value; ``"triangle": [a, b, c]`` sets γ, d and p.
-
-        Returns
-        -------
-        Request
-
-        Raises
-        ------
-        InvalidInput
-            If a field is unknown, has no valid value, or the request is too large.
+        ``"triangle": [a, b, c]`` sets γ, d and p.  Raises `InvalidInput` if a field is unknown or
+        has no valid value, or if the request is too large.
         """
         if not isinstance(values, Mapping):
             raise InvalidInput("request", shown(values), "a mapping from field to value")
@@ -175,13 +165,7 @@ class Request:
         return getattr(Weights, self.start)(p=self.p, k=self.k, d=self.d, seed=self.seed)
 
     def times(self) -> np.ndarray:
-        """Zero, then `TIMES` logarithmic times up to t_max.
-
-        Examples
-        --------
-        >>> Request(t_max=10.0).times()[[0, 1, -1]].tolist()
-        [0.0, 0.01, 10.0]
-        """
+        """Zero, then `TIMES` logarithmic times up to t_max."""
         return np.r_[0.0, np.geomspace(min(0.1, self.t_max / 1000), self.t_max, TIMES)]
 
     def sgd_times(self) -> np.ndarray:

@@ -7,7 +7,7 @@ three-point function of erf needs of a pair only
     A_ij = E_ξ[1/√(s_i s_j − C_ij²)],   B_ij = E_ξ[ξ/√(s_i s_j − C_ij²)],   s_i = 1 + |α_i|² + q_i,
 
 a few square roots, so that for thousands of particles the p² pairs cost less than a
-form that is linear in p (`hermite.HermiteField`).  Compiled where numba is
+form that is linear in p (`erf_series`).  Compiled where numba is
 installed (`kernels.pairs`).
 """
 

@@ -1,7 +1,7 @@
 r"""The field that mean-field particles move in: closed form for square, quadrature otherwise.
 
 Erf has two better forms than the grid below, and the cheaper one is taken: pairs of particles
-(`pairs`) for few, a series in Hermite polynomials (`hermite`) for many.
+(`erf_pairs`) for few, a series in Hermite polynomials (`erf_series`) for many.
 
 Particles are given by α (p, k), their coordinates in an orthonormal basis of the target
 span, and q (p,).  The pre-activation of particle i is λ_i = α_i·z + √q_i ξ_i.  Outside the
@@ -71,27 +71,10 @@ def make_field(
     nodes: int,
     a_star: Array | None = None,
 ) -> Field:
-    """The field of so many particles, in the cheapest form.
+    """The field of p particles, in the cheapest form.
 
-    Parameters
-    ----------
-    task : Task
-    L : array, shape (k, k)
-        Targets in the orthonormal basis: P = L Lᵀ.
-    p : int
-        Number of particles.
-    outside : int or math.inf
-        d − k.
-    self_term : str
-        One of `SELF_TERMS`.
-    nodes : int
-        Quadrature nodes a direction.
-    a_star : array, shape (k,), optional
-        Second layer of the targets; ones by default.
-
-    Returns
-    -------
-    Field
+    P = L Lᵀ, L (k, k) being the targets in the orthonormal basis; `outside` is d − k, an integer or
+    infinite, `self_term` one of `SELF_TERMS`, `nodes` the quadrature nodes a direction.
     """
     if nodes > _MAX_NODES:
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
@@ -117,13 +100,8 @@ def settled(
 ) -> tuple[Field, int, float]:
     """The field with as many nodes as it needs in these states (α, q, a), or as are allowed.
 
-    Returns
-    -------
-    Field
-    nodes : int
-    error : float
-        Change of the drift with half as many nodes again, or by leaving out a third where there
-        may be no more, relative to its largest entry.
+    Also the nodes, and the change of the drift, relative to its largest entry, with half as many
+    nodes again, or by leaving out a third where there may be no more.
     """
     field = field_with(nodes)
     while True:

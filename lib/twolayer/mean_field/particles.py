@@ -28,7 +28,7 @@ from twolayer.support.checks import (
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    r"""Weighted particles (m, q).
+    """Weighted particles (m, q).
 
     Parameters
     ----------
@@ -90,44 +90,17 @@ class Particles:
 
     @property
     def p(self) -> int:
-        """Number of particles.
-
-        Examples
-        --------
-        >>> Particles([[0.5], [0.1]], [1.0, 1.0]).p
-        2
-        """
+        """Number of particles."""
         return self.m.shape[0]
 
     @property
     def k(self) -> int:
-        """Number of targets.
-
-        Examples
-        --------
-        >>> Particles([[0.5], [0.1]], [1.0, 1.0]).k
-        1
-        """
+        """Number of targets."""
         return self.m.shape[1]
 
     @classmethod
     def from_weights(cls, weights: Weights) -> Particles:
-        """One particle for each student.
-
-        Parameters
-        ----------
-        weights : Weights
-
-        Returns
-        -------
-        Particles
-            With equal weights and `finite` set.  Costs O(p k d).
-
-        Examples
-        --------
-        >>> Particles.from_weights(Weights.gaussian(p=4, k=2, d=5, seed=0)).m.shape
-        (4, 2)
-        """
+        """One particle of the same weight for each student, `finite` set; costs O(p k d)."""
         check_instance("weights", weights, Weights)
         W, W_star, d = weights.W, weights.W_star, weights.d
         M, P = W @ W_star.T / d, W_star @ W_star.T / d
@@ -136,7 +109,7 @@ class Particles:
 
     @classmethod
     def quadrature(cls, P: ArrayLike, d: int, order: int = 8) -> Particles:
-        r"""The p = ∞ limit of Gaussian initial weights, by Gauss quadrature of their law.
+        """The p = ∞ limit of Gaussian initial weights, by Gauss quadrature of their law.
 
         Entries N(0, 1) make m ~ N(0, P/d) and d q ~ χ² with d − k degrees of freedom:
         tensor Gauss-Hermite times generalised Gauss-Laguerre nodes, which converge
@@ -156,11 +129,6 @@ class Particles:
         Particles
             order^(k+1) of them (order^k if d = k), less those whose weight is 0 in floating
             point, with `finite` unset.
-
-        Raises
-        ------
-        InvalidInput
-            If P is not positive definite, d < k or order < 1.
 
         Examples
         --------

@@ -52,11 +52,12 @@ def solve_mean_field(
     method: str = "DOP853",
     progress: bool = True,
 ) -> MeanFieldTrajectory:
-    r"""Integrate the mean-field flow of particles from t = 0.
+    """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).
 
     Parameters
     ----------
     task : Task
+        Activations and label noise.
     particles : Particles
         State at t = 0.
     P : array_like, shape (k, k)
@@ -90,14 +91,12 @@ def solve_mean_field(
         more than 1e-4 of its size, there will be so many, up to a grid of 10⁷ numbers; beyond
         there is a warning.  Without effect for square, in closed form.
     rtol, atol : float
+        Tolerances of the integrator.
     method : str
         One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
         columns by differences.
     progress : bool
-
-    Returns
-    -------
-    MeanFieldTrajectory
+        Whether to show a bar, if it takes more than a few seconds.
 
     Raises
     ------
@@ -111,10 +110,6 @@ def solve_mean_field(
     A right-hand side costs O(p k²) for square.  For erf it is a sum over pairs, O(p² nodes), or
     for many particles a series on a grid, O(p nodes^k) for each of its terms, about twenty at
     d − k = 3 and one at d = ∞: linear in p.
-
-    References
-    ----------
-    arXiv:2302.05882, section 4 (low- and high-dimensional mean field).
 
     Examples
     --------

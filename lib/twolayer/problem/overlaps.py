@@ -33,13 +33,12 @@ _HIGH = 10
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    r"""Overlaps Q = W Wᵀ/d, M = W W*ᵀ/d and P = W* W*ᵀ/d of p students and k targets.
+    """Overlaps Q = W Wᵀ/d, M = W W*ᵀ/d and P = W* W*ᵀ/d of p students and k targets.
 
     Parameters
     ----------
-    Q : array_like, shape (p, p)
-    M : array_like, shape (p, k)
-    P : array_like, shape (k, k)
+    Q, M, P : array_like, shapes (p, p), (p, k) and (k, k)
+        The order parameters; Q and P symmetric.
     a, a_star : array_like, shapes (p,) and (k,), optional
         Second layers of students and targets; ones by default, as in the paper.
 
@@ -120,10 +119,7 @@ class Overlaps:
         return self.factor().shape[1]
 
     def factor(self) -> np.ndarray:
-        """Vectors with these overlaps in the fewest dimensions.
-
-        F with F Fᵀ = Ω, students first, (p + k, rank).  Costs O((p + k)³).
-        """
+        """F (p + k, rank) with F Fᵀ = Ω, students first; costs O((p + k)³)."""
         values, vectors = np.linalg.eigh(self.Omega)
         kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
         rows = vectors[:, kept] * np.sqrt(values[kept])
@@ -134,14 +130,9 @@ class Overlaps:
         return rows @ (turn * np.sign(np.diagonal(triangle)))
 
     def embed(self, d: int, seed: int = 0) -> Weights:
-        """Weights in dimension d with exactly these overlaps, turned at random, in O(d (p + k)²).
+        """Weights in dimension d >= `rank` with exactly these overlaps, turned at random.
 
-        Parameters
-        ----------
-        d : int
-            Dimension, at least `rank`.
-        seed : int
-            Seed of the random orthonormal frame (Haar measure).
+        `seed` is that of the random orthonormal frame (Haar measure).  Costs O(d (p + k)²).
 
         Examples
         --------
@@ -166,15 +157,11 @@ class Weights:
 
     Parameters
     ----------
-    W : array_like, shape (p, d)
-    W_star : array_like, shape (k, d)
+    W, W_star : array_like, shapes (p, d) and (k, d)
+        A `UserWarning` if all students, or all targets, are unit vectors: here their norm is
+        about √d.
     a, a_star : array_like, shapes (p,) and (k,), optional
         Second layers of students and targets; ones by default, as in the paper.
-
-    Warns
-    -----
-    UserWarning
-        If all students, or all targets, are unit vectors: here their norm is about √d.
 
     Examples
     --------
@@ -228,16 +215,9 @@ class Weights:
         """Students and targets with independent N(0, 1) entries.
 
         Targets are drawn first, students after, from ``default_rng(seed)``: the start of figures
-        2 left (p=10, k=2, d=3, seed=3), 3 and 5 b-d (seed=0) of arXiv:2302.05882.
-
-        Parameters
-        ----------
-        p, k, d : int
-            Numbers of students and targets, and dimension.
-        seed : int
-        orthonormal_target : bool
-            Replace the targets by an orthonormal basis of their span, of norm √d,
-            so that P = I; needs d >= k.
+        2 left (p=10, k=2, d=3, seed=3), 3 and 5 b-d (seed=0) of arXiv:2302.05882.  With
+        `orthonormal_target`, which needs d >= k, an orthonormal basis of their span, of norm √d,
+        replaces the targets, so that P = I.
 
         Examples
         --------
@@ -259,23 +239,11 @@ class Weights:
 
     @classmethod
     def in_target_span(cls, p: int, k: int, d: int, seed: int = 0) -> Weights:
-        """Students in the span of orthonormal targets, uniform on its sphere of radius √d.
+        """Students in the span of orthonormal targets, uniform on its sphere of radius √d; d >= k.
 
         M has the normalised rows of ``default_rng(seed).normal(size=(p, k))``, Q = M Mᵀ and P = I,
         whatever d is: the start of figures 2 right, 4 and 5 a of arXiv:2302.05882 (seed=0).  The
         targets point along the first k axes.
-
-        Parameters
-        ----------
-        p, k, d : int
-            Numbers of students and targets, and dimension, at least k.
-        seed : int
-
-        Examples
-        --------
-        >>> ov = Weights.in_target_span(p=10, k=5, d=50).overlaps()
-        >>> ov.rank, bool(np.allclose(ov.Q_perp, 0, atol=1e-14))
-        (5, True)
         """
         p, k = check_integer("p", p, 1), check_integer("k", k, 1)
         d = check_dimension(d, k)

@@ -33,12 +33,8 @@ class QuadratureWarning(UserWarning):
 def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: int = 3) -> None:
     """One `QuadratureWarning` of all expectations that may be off by more than they should be.
 
-    Parameters
-    ----------
-    errors : mapping
-        What each of them may be off by, and what it should be at most, relative.
-    stacklevel : int
-        Of the warning: 3 is the caller's caller.
+    `errors` has what each may be off by, and what it should be at most, relative; `stacklevel` 3
+    is the caller's caller.
     """
     bad = [
         f"{name} may be off by {error:.1g} of its size (wanted: {most:.1g})"
@@ -56,7 +52,7 @@ def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: i
 
 @dataclass(frozen=True)
 class Task:
-    r"""A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
+    """A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
 
     Parameters
     ----------
@@ -155,33 +151,15 @@ class Task:
 
 
 def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
-    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets.
-
-    Examples
-    --------
-    >>> coefficients(np.ones(2), np.ones(1))
-    array([-0.5, -0.5,  1. ])
-    """
+    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets."""
     return np.concatenate((-a / len(a), a_star / len(a_star)))
 
 
 def excess_risk(task: Task, overlaps: Overlaps) -> float:
-    r"""Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
+    """Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
 
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
-
-    Returns
-    -------
-    float
-        Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.
-        Costs O((p + k)²).
-
-    References
-    ----------
-    arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
+    Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.  Costs
+    O((p + k)²).  Source: arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
 
     Examples
     --------
@@ -219,17 +197,7 @@ def without_rounding(value: float, scale: float) -> float:
 
 
 def risk(task: Task, overlaps: Overlaps) -> float:
-    """Population risk R = ½ E[(f(x) − y)²], label noise included.
-
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
-
-    Returns
-    -------
-    float
-        `excess_risk` plus Δ/2.
+    """Population risk R = ½ E[(f(x) − y)²], label noise included: `excess_risk` plus Δ/2.
 
     Examples
     --------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory(Result):
-    r"""Overlaps and risk at recorded times.
+    """Overlaps and risk at recorded times.
 
     Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
     a copy, or what `to_xarray` returns, may be changed.
@@ -35,19 +35,16 @@ class Trajectory(Result):
         Times in units of p d/γ SGD steps: t = steps · γ/(p d).
     Q : array, shape ([R,] T, p, p)
         Or ([R,] T, p), its diagonal, if `simulate` was asked to record "norms".
-    M : array, shape ([R,] T, p, k)
-    P : array, shape (k, k)
+    M, P : array, shapes ([R,] T, p, k) and (k, k)
         Overlaps; P does not move.
-    a : array, shape ([R,] T, p)
-    a_star : array, shape (k,)
+    a, a_star : array, shapes ([R,] T, p) and (k,)
         Second layers of students and targets, ones if there is none; a_star does not move.
     steps : array of int64, shape (T,), or None
         Of `simulate`: the SGD steps after which was recorded, each once.
-    excess_risk : array, shape ([R,] T)
-        R − Δ/2.
-    risk : array, shape ([R,] T)
-        R, label noise included.
+    excess_risk, risk : array, shape ([R,] T)
+        R − Δ/2, and R, label noise included.
     task : Task
+        The problem.
     parameters : dict
         Every argument that shaped the result.
     provenance : dict
@@ -57,12 +54,8 @@ class Trajectory(Result):
     --------
     >>> import twolayer as tl
     >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
-    >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
-    >>> sol
+    >>> tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
     Trajectory(2 times from 0 to 1, p=2, k=1, Task('erf', noise=0))
-    >>> dict(sol.to_xarray().sizes) == {
-    ...     "time": 2, "neuron": 2, "neuron_2": 2, "target": 1, "target_2": 1}
-    True
     """
 
     FORMAT: ClassVar[str] = "twolayer trajectory 1"
@@ -96,14 +89,10 @@ class Trajectory(Result):
         run : int
             Index of the run, where there are runs.
 
-        Returns
-        -------
-        Overlaps
-
         Raises
         ------
         InvalidInput
-            If only the norms were recorded.
+            If only the norms were recorded, or the run had blown up by then.
 
         Examples
         --------
@@ -127,14 +116,10 @@ class Trajectory(Result):
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
     def to_xarray(self) -> xarray.Dataset:
-        """The same as a labelled `xarray.Dataset`, with units and parameters in its attributes.
+        """A copy as a labelled dataset, with units and parameters in its attributes.
 
-        Returns
-        -------
-        xarray.Dataset
-            Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of
-            `simulate`), time, neuron, neuron_2, target, target_2; of `simulate` the coordinate
-            steps, too.  Its arrays are copies.
+        Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of `simulate`),
+        time, neuron, neuron_2, target, target_2; of `simulate` the coordinate steps, too.
 
         Examples
         --------

@@ -19,16 +19,9 @@ _FASTEST, _FASTEST_LAYER = 1e15, 1e9
 
 
 class InvalidInput(ValueError):
-    """An argument that cannot be used.
+    """An argument that cannot be used: its name, what it was, and what it may be.
 
-    Parameters
-    ----------
-    argument : str
-        Name of the argument.
-    got : object
-        What it was.
-    allowed : str
-        What it may be.
+    Whatever takes arguments raises it, before any work wherever that can be known.
 
     Examples
     --------

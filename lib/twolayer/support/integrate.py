@@ -1,9 +1,7 @@
 """Integrate an ODE through given times with SciPy's adaptive steppers.
 
-What `solve` and `solve_mean_field` share: results at exactly the times asked for, an
-early stop, a progress bar, Ctrl-C that keeps what was reached, and a failure that is
-reported instead of swallowed.  Knows nothing of overlaps; builds on `errors`, `progress` and
-`threads`.
+What `solve` and `solve_mean_field` share: results at exactly the times asked for, an early stop, a
+progress bar, Ctrl-C that keeps what was reached, and a failure that is reported.
 """
 
 from __future__ import annotations
@@ -45,22 +43,11 @@ _BLOW_UP = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """States at the times that were reached.
+    """States y (n, N) at the times t (n,) that were reached.
 
-    Attributes
-    ----------
-    t : array, shape (n,)
-    y : array, shape (n, N)
-    steps : int
-        Accepted steps of the integrator.
-    reached : float
-        Where it stood at the end.
-    failure : str or None
-        Why it could not go on.
-    interrupted, stopped : bool
-        By Ctrl-C; by the stop condition.
-    statistics : dict
-        nfev, njev, nlu and run time.
+    `steps` are those accepted by the integrator, which stood at `reached` in the end; `failure`
+    says why it could not go on, if so; it was `interrupted` by Ctrl-C, or `stopped` by the stop
+    condition; `statistics` are nfev, njev, nlu and the run time.
     """
 
     t: Array
@@ -99,9 +86,8 @@ def integrate(
     ----------
     derivative : callable
         dy/dt of (t, y).
-    y0 : array, shape (N,)
-    t_eval : array, shape (T,)
-        Times >= 0 that do not decrease.
+    y0, t_eval : array, shapes (N,) and (T,)
+        State at t = 0; times >= 0 that do not decrease.
     method, rtol, atol : str, float, float
         One of `ODE_METHODS`, and tolerances.
     jacobian : callable, optional
@@ -111,13 +97,8 @@ def integrate(
         ends the integration there.
     foreign : bool
         Whether `derivative` calls functions of the user's, which may integrate in their turn.
-    label : str
-        Of the progress bar.
-    progress : bool
-
-    Returns
-    -------
-    Path
+    label, progress : str, bool
+        Of the progress bar, and whether it is shown.
 
     Raises
     ------
@@ -234,23 +215,11 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
 def differences(
     derivative: Callable[[float, Array], Array], t: float, y: Array, scale: float
 ) -> Array:
-    """The Jacobian by forward differences, all perturbed states in a few array calls.
+    """The Jacobian (N, N) by forward differences, all perturbed states in a few array calls.
 
-    The integrators' own differences step in proportion to |y_j|, which is nothing but
-    rounding where an overlap has converged to zero; `scale` keeps the step finite there.
-
-    Parameters
-    ----------
-    derivative : callable
-        dy/dt of (t, y), where y may have a leading axis of many states.
-    t : float
-    y : array, shape (N,)
-    scale : float
-        The usual size of an unknown.
-
-    Returns
-    -------
-    array, shape (N, N)
+    `derivative` is dy/dt of (t, y), where y may have a leading axis of many states.  The
+    integrators' own differences step in proportion to |y_j|, which is nothing but rounding where
+    an overlap has converged to zero; `scale`, the usual size of an unknown, keeps the step finite.
 
     Examples
     --------

@@ -36,30 +36,21 @@ _WIDER = 1.5
 def diffusion(
     task: Task, overlaps: Overlaps, *, learning_rate: float, points: int = 2**12, seed: int = 0
 ) -> Array:
-    r"""Covariance D of one step's increment of the overlaps, over δt², as d → ∞.
+    """Covariance D (N, N) of one step's increment of the overlaps, over δt², as d → ∞.
 
     Parameters
     ----------
     task : Task
         Any activation.
     overlaps : Overlaps
+        The state, without a second layer.
     learning_rate : float
         γ > 0.
     points : int
         Quasi-random points over (λ, λ*), a power of two >= 128; the label noise is
-        averaged over exactly.
+        averaged over exactly.  Costs O(points N²).
     seed : int
         Of their scrambling.
-
-    Returns
-    -------
-    array, shape (N, N)
-        Costs O(points N²).
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
 
     Examples
     --------

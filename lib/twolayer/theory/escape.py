@@ -12,7 +12,7 @@ On the sphere ‖w‖² = d (p = 1) the flow of the cosine is
 
 SGD's own noise feeds M while it grows: in the linear stage it acts as a larger start, of
 variance v/d per student instead of 1/d.  Closed forms only, derived on the page "Time to learn"
-of the book; `exits` makes exit times of them, `escape_runs` has runs of SGD to compare with.
+of the book; `exits` makes exit times of them, `exit_runs` has runs of SGD to compare with.
 """
 
 from __future__ import annotations
@@ -56,9 +56,8 @@ class Plateau:
 
     Examples
     --------
-    >>> found = plateau(learning_rate=0.04, spherical=True)
-    >>> f"{found.rate:.2f}"
-    '3.04'
+    >>> plateau(learning_rate=0.05, spherical=True)
+    Plateau(q=1.0, rate=2.8, diffusion=48.0)
     """
 
     q: float
@@ -69,7 +68,9 @@ class Plateau:
 def plateau(
     *, learning_rate: float, noise: float = 0.0, p: int = 1, spherical: bool = False
 ) -> Plateau:
-    r"""Where students that know nothing stay, and how fast they leave.
+    """Where students that know nothing stay, and how fast they leave.
+
+    From the flow of arXiv:2302.05882 at M = 0; for the spherical case see arXiv:2305.18502.
 
     Parameters
     ----------
@@ -82,26 +83,15 @@ def plateau(
     spherical : bool
         On the sphere ‖w‖² = d.
 
-    Returns
-    -------
-    Plateau
-
     Raises
     ------
     InvalidInput
-        If an argument cannot be used; γ also where Q has no fixed point at M = 0, so that the
-        norms grow beyond all bounds.
-
-    References
-    ----------
-    The flow of arXiv:2302.05882 at M = 0; arXiv:2305.18502 for the spherical case.
+        Of γ also where Q has no fixed point at M = 0, so that the norms grow beyond all bounds.
 
     Examples
     --------
     >>> plateau(learning_rate=0.0).rate, plateau(learning_rate=0.0, p=10).rate
     (4.0, 4.0)
-    >>> plateau(learning_rate=0.05, spherical=True)
-    Plateau(q=1.0, rate=2.8, diffusion=48.0)
     """
     learning_rate, noise, p, spherical = _checked(learning_rate, noise, p, spherical)
     if spherical:
@@ -120,25 +110,10 @@ def plateau(
 
 
 def largest_learning_rate(*, noise: float = 0.0, p: int = 1, spherical: bool = False) -> float:
-    r"""The γ from which on nothing is learnt from w ~ N(0, I_d), as d → ∞.
+    """The γ from which on nothing is learnt from w ~ N(0, I_d), as d → ∞; see `plateau`.
 
     Either μ falls to zero, or the norms grow beyond all bounds: Q has no fixed point at M = 0,
-    or lies beyond an unstable one at the start.
-
-    Parameters
-    ----------
-    noise, p, spherical
-        As for `plateau`.
-
-    Returns
-    -------
-    float
-        2/(12 + Δ) for p = 1, on the sphere or not.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
+    or lies beyond an unstable one at the start.  2/(12 + Δ) for p = 1, on the sphere or not.
 
     Examples
     --------
@@ -160,27 +135,13 @@ def largest_learning_rate(*, noise: float = 0.0, p: int = 1, spherical: bool = F
 def start_variance(
     *, learning_rate: float, noise: float = 0.0, p: int = 1, spherical: bool = False
 ) -> float:
-    r"""The variance, times d, of a start that stands for the start and SGD's noise together.
+    """The variance v >= 1, times d, of a start that stands for start and SGD's noise together.
 
     In the linear stage each entry of M obeys dM = μ M dt + √(γD/(pd)) dB, so that exp(−∫μ) M
     tends to a normal number of variance (1 + (γ/p) ∫ D exp(−2∫μ) dt)/d, for w ~ N(0, I_d)
     at the start; while Q, from the identity on, goes to its plateau.  If Q started there
-    it would be 4q (1/μ + γ/p), and on the sphere it is 4/μ.
-
-    Parameters
-    ----------
-    learning_rate, noise, p, spherical
-        As for `plateau`.
-
-    Returns
-    -------
-    float
-        v >= 1.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used, or γ is so large that the plateau is never left.
+    it would be 4q (1/μ + γ/p), and on the sphere it is 4/μ.  Arguments are those of `plateau`;
+    `InvalidInput` if γ is so large that the plateau is never left.
 
     Examples
     --------
@@ -207,7 +168,7 @@ def start_variance(
 
 
 def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0) -> Array:
-    r"""The drift dm/dt = Ψ^M − (m/2)(Ψ^GF + γΨ^Var) at q = 1, of the cosine m on the sphere.
+    """The drift dm/dt = Ψ^M − (m/2)(Ψ^GF + γΨ^Var) at q = 1, of the cosine m on the sphere.
 
     Parameters
     ----------
@@ -220,11 +181,6 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
     -------
     array, shape (n,), or float
         m [(4 − 24γ)(1 − m²) − 2γΔ]; units of d/γ steps.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
 
     References
     ----------
@@ -244,7 +200,7 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
 def spherical_exit_time(
     squared_cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0, threshold: float = 0.5
 ) -> Array:
-    r"""The time at which the spherical flow reaches a threshold, in closed form.
+    """The time at which the spherical flow reaches a threshold, in closed form.
 
     u = m² obeys the logistic law du/dt = 2μ u (1 − u/u_∞), u_∞ = μ/(4 − 24γ).
 
@@ -262,11 +218,6 @@ def spherical_exit_time(
     array, shape (n,), or float
         (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))], in units of d/γ steps; 0 from the threshold
         on, infinite if it is never reached.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
 
     Examples
     --------

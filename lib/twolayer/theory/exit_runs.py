@@ -45,7 +45,7 @@ def exit_times(
     t_max: float = 100.0,
     executor: Executor | None = None,
 ) -> np.ndarray:
-    r"""The times at which runs of SGD first have m²/q at the threshold.
+    """The times at which runs of SGD first have m²/q at the threshold.
 
     One student and one target of squared norm d, square activation; every run starts from
     weights w ~ N(0, I_d), on the sphere ‖w‖² = d if spherical.
@@ -54,18 +54,14 @@ def exit_times(
     ----------
     d : int
         Dimension of the data, >= 4.
-    learning_rate : float
-        γ > 0.
-    noise : float
-        Δ >= 0.
+    learning_rate, noise : float
+        γ > 0 and Δ >= 0.
     spherical : bool
         Divide w by its norm (times √d) after each step.
     threshold : float
         Of the squared cosine m²/q, above 0 and below 1.
-    runs : int
-        Number of independent runs.
-    seed : int
-        Run r depends on (seed, r) alone.
+    runs, seed : int
+        Number of independent runs, of which run r depends on (seed, r) alone.
     t_max : float
         When to give up, in units of d/γ steps.
     executor : concurrent.futures.Executor, optional
@@ -77,11 +73,6 @@ def exit_times(
         In units of d/γ steps; infinite for a run that did not get there by `t_max`, or whose
         norm grew beyond all bounds.  A step costs the same whatever d is, and a run takes of the
         order of d log(d)/γ of them.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used; before any work.
 
     References
     ----------

@@ -61,13 +61,14 @@ def exit_time(
     threshold: float = 0.5,
     t_max: float = 1000.0,
 ) -> float:
-    r"""The time at which the flow has a share of the students' norm in the span of the targets.
+    """The time at which the flow has a share of the students' norm in the span of the targets.
 
     The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.
 
     Parameters
     ----------
     task : Task
+        Any activation.
     overlaps : Overlaps
         State at t = 0; P must be invertible.
     learning_rate : float
@@ -88,14 +89,8 @@ def exit_time(
 
     Raises
     ------
-    InvalidInput
-        If an argument cannot be used.
     Divergence
         If the norms grow beyond all bounds before.
-
-    References
-    ----------
-    The flow of arXiv:2302.05882.
 
     Examples
     --------
@@ -134,10 +129,11 @@ def exit_quantiles(
     spherical: bool = False,
     threshold: float = 0.5,
 ) -> Array:
-    r"""Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it.
+    """Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it.
 
     The flow from M = √(v/d) ξ: the exit time falls with ‖ξ‖², which is chi-squared with p
-    degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.
+    degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.  Derived on the
+    page "Time to learn" of the book; see also arXiv:2305.18502.
 
     Parameters
     ----------
@@ -146,7 +142,7 @@ def exit_quantiles(
     levels : array_like, shape (n,), or float
         Above 0 and below 1.
     learning_rate, noise, p, spherical
-        As for `plateau`; γ > 0, p at most 32.
+        As for `plateau`; γ > 0, such that the plateau is left, and p at most 32.
     threshold : float
         Of the share of `exit_time`.
 
@@ -154,15 +150,6 @@ def exit_quantiles(
     -------
     array, shape (n,), or float
         In units of p d/γ steps.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used, or γ is so large that the plateau is never left.
-
-    References
-    ----------
-    Derived on the page "Time to learn" of the book; see also arXiv:2305.18502.
 
     Examples
     --------
@@ -186,29 +173,11 @@ def mean_exit_time(
     spherical: bool = False,
     threshold: float = 0.5,
 ) -> float:
-    r"""The mean of the exit time of SGD from w ~ N(0, I_d), p = 1, as theory has it.
+    """The mean of the exit time of SGD from w ~ N(0, I_d), p = 1, in units of d/γ steps.
 
     The mean over ξ of the flow's exit time from m = √(v/d) ξ.  It diverges as −log(ξ²)/(2μ) at
-    ξ = 0; that part is known, and what is left is smooth, for Gauss-Hermite quadrature.
-
-    Parameters
-    ----------
-    d, learning_rate, noise, spherical, threshold
-        As for `exit_quantiles`.
-
-    Returns
-    -------
-    float
-        In units of d/γ steps.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used, or γ is so large that the plateau is never left.
-
-    References
-    ----------
-    See `exit_quantiles`.
+    ξ = 0; that part is known, and what is left is smooth, for Gauss-Hermite quadrature.  Arguments
+    and source are those of `exit_quantiles`.
 
     Examples
     --------
