@@ -119,9 +119,8 @@ def scales(
         if overlaps.p != p:
             raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
     # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
-    drift = math.hypot(
-        np.linalg.norm(psi_GF(task, overlaps)), math.sqrt(2) * np.linalg.norm(psi_M(task, overlaps))
-    )
+    norms = np.linalg.norm(psi_GF(task, overlaps)), np.linalg.norm(psi_M(task, overlaps))
+    drift = math.hypot(norms[0], math.sqrt(2) * norms[1])
     with np.errstate(over="ignore"):  # of a label noise beyond all bounds
         spread = np.linalg.norm(psi_Var(task, overlaps))
     variance = learning_rate / p * spread / drift if drift else math.inf

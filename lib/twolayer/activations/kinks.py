@@ -246,9 +246,8 @@ def _rounding(of: Split, x: Array) -> Array:
         kind = values.dtype if values.dtype.kind == "f" else np.dtype(float)
         values = values.astype(float)
         size = np.abs(values) + np.abs(x * np.gradient(values, x))
-    size += (
-        np.abs(of.corners).sum() * _FAR + np.abs(of.jumps).sum() + 1e-3 * _scales(of.function)[0]
-    )
+    kinks = np.abs(of.corners).sum() * _FAR + np.abs(of.jumps).sum()
+    size += kinks + 1e-3 * _scales(of.function)[0]
     return np.where(np.isfinite(size), np.finfo(kind).eps * size, np.inf)
 
 

@@ -239,12 +239,8 @@ def _closed_rows(first: Units, second: Units, rho: Array, rows: slice) -> Array:
     def summed(weights: Array, of_pair: Array, others: Array) -> Array:
         return (of_pair @ others) @ weights
 
-    J, K, jumps, corners = (
-        first.kinks.jumps,
-        first.kinks.corners,
-        second.kinks.jumps,
-        second.kinks.corners,
-    )
+    J, K = first.kinks.jumps, first.kinks.corners
+    jumps, corners = second.kinks.jumps, second.kinks.corners
     steps = summed(K, of.steps, corners)
     return np.stack(
         (

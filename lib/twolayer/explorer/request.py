@@ -105,9 +105,7 @@ class Request:
             try:
                 a, b, c = given["triangle"]
             except (TypeError, ValueError):
-                raise InvalidInput(
-                    "triangle", shown(given["triangle"]), "three weights >= 0 of sum 1"
-                ) from None
+                raise triangle.no_weights(given["triangle"]) from None
             given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
         given.pop("triangle", None)
         for name in given:

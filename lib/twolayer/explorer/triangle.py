@@ -25,12 +25,16 @@ def numbers(a: float, b: float, c: float) -> tuple[float, int, int]:
     ((1.0, 64, 2), (1.0, 4, 32), (0.0625, 4, 2))
     """
     weights = (a, b, c)
-    if not all(isinstance(x, (int, float)) and x >= -1e-9 for x in weights) or not math.isclose(
-        sum(weights), 1, abs_tol=1e-6
-    ):
-        raise InvalidInput("triangle", shown(weights), "three weights >= 0 of sum 1")
+    fit = all(isinstance(x, (int, float)) and x >= -1e-9 for x in weights)
+    if not fit or not math.isclose(sum(weights), 1, abs_tol=1e-6):
+        raise no_weights(weights)
     rate = float(f"{RATE * N**-a:.3g}")
     return rate, round(DIMENSION * N**b), round(STUDENTS * N**c)
+
+
+def no_weights(got: object) -> InvalidInput:
+    """The error for what are no weights."""
+    return InvalidInput("triangle", shown(got), "three weights >= 0 of sum 1")
 
 
 def weights(learning_rate: float, d: int, p: int) -> tuple[float, float, float]:

@@ -13,6 +13,8 @@ installed (`kernels.pairs`).
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from twolayer.activations.gauss_rules import scalar_product
@@ -75,8 +77,7 @@ class PairField:
         if HAS_COMPILER:
             from twolayer.kernels import pairs as kernels
 
-            compiled = getattr(kernels, kernel)
-            rows = lambda start, stop: compiled(*state, start, stop)  # noqa: E731
+            rows = partial(getattr(kernels, kernel), *state)
             return np.concatenate(on_all_cores(rows, p, p**2 * self.xi.size))
         plain, size = _PLAIN[kernel], max(1, _CHUNK // p)
         parts = [plain(*state, start, min(start + size, p)) for start in range(0, p, size)]

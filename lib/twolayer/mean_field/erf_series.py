@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -103,12 +104,14 @@ class HermiteField:
         return out
 
     def _spread(self, kernel: str, state: tuple, counts: Array) -> list[Array]:
-        rows, work = _PLAIN[kernel], float(len(self.z) * counts.sum())
         if HAS_COMPILER:
             from twolayer.kernels import hermite as kernels
 
-            rows = getattr(kernels, kernel)
-        return on_all_cores(lambda *both: rows(*state, *both), len(counts), work, step=_STEP)
+            rows = partial(getattr(kernels, kernel), *state)
+        else:
+            rows = lambda *both: _PLAIN[kernel](*state, slice(*both))  # noqa: E731
+        work = float(len(self.z) * counts.sum())
+        return on_all_cores(rows, len(counts), work, step=_STEP)
 
     def _series(self, q: Array) -> tuple[Array, Array]:
         """κ_n for as many n as matter at these q, and how many matter for each particle."""
@@ -146,11 +149,10 @@ def plain_field(
     z: Array,
     counts: Array,
     terms: int,
-    start: int,
-    stop: int,
+    here: slice,
 ) -> Array:
     """Σ_i w_i S_n of a range of particles on the nodes z, (terms, nodes)."""
-    here, out = slice(start, stop), np.zeros((terms, len(z)))
+    out = np.zeros((terms, len(z)))
     for n, (S, *_) in enumerate(modes(alpha[here], q[here], z, counts[here])):
         out[n] = weight[here] @ S
     return out
@@ -164,11 +166,10 @@ def plain_drift(
     counts: Array,
     error: Array,
     measure: Array,
-    start: int,
-    stop: int,
+    here: slice,
 ) -> Array:
     """Σ_n D_n e_n z and, last, Σ_n E_n e_n over the nodes; see `kernels.hermite`."""
-    here, out = slice(start, stop), np.zeros((stop - start, z.shape[1] + 1))
+    out = np.zeros((len(q[here]), z.shape[1] + 1))
     for n, (S, D, E) in enumerate(modes(alpha[here], q[here], z, counts[here])):
         e = error[n] + own[here, None] * measure[n] * S
         out[:, :-1] += (D * e) @ z

@@ -123,10 +123,8 @@ def settled(
 def _change(one: Field, other: Field, state: tuple[Array, Array, Array], weight: Array) -> float:
     """By how much the drift differs, relative to what it would be without the other particles."""
     alpha, q, a = state
-    mine, theirs, alone = (
-        np.column_stack(field.drift(alpha, q, charge))
-        for field, charge in ((one, weight * a), (other, weight * a), (one, 0 * a))
-    )
+    both = (one, weight * a), (other, weight * a), (one, 0 * a)
+    mine, theirs, alone = (np.column_stack(f.drift(alpha, q, charge)) for f, charge in both)
     return float(np.abs(mine - theirs).max() / max(np.abs(mine).max(), np.abs(alone).max(), _TINY))
 
 

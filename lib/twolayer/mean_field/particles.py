@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from twolayer.activations.gauss_rules import gauss_hermite, radius
 from twolayer.problem.matrices import TOLERANCE, second_layer, symmetric
 from twolayer.problem.overlaps import Weights
+from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -82,11 +83,8 @@ class Particles:
         weight = check_array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
         if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
             raise InvalidInput("weight", shown(weight), "positive, with sum 1")
-        object.__setattr__(self, "m", m)
-        object.__setattr__(self, "q", check_array("q", np.maximum(q, 0.0), (p,)))
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "finite", check_flag("finite", finite))
-        object.__setattr__(self, "a", second_layer("a", a, p))
+        set_fields(self, m=m, q=check_array("q", np.maximum(q, 0.0), (p,)), weight=weight)
+        set_fields(self, finite=check_flag("finite", finite), a=second_layer("a", a, p))
 
     @property
     def p(self) -> int:

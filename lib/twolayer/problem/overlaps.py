@@ -14,6 +14,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
+from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -79,11 +80,9 @@ class Overlaps:
             allowed = f"of shape {(p, k)}, students times targets, as Q and P have it: transposed"
             raise InvalidInput("M", f"shape {m.shape}", allowed)
         p, k = m.shape
-        object.__setattr__(self, "M", m)
-        object.__setattr__(self, "Q", symmetric("Q", check_array("Q", q, (p, p))))
-        object.__setattr__(self, "P", symmetric("P", check_array("P", targets, (k, k))))
-        object.__setattr__(self, "a", second_layer("a", a, p))
-        object.__setattr__(self, "a_star", second_layer("a_star", a_star, k))
+        set_fields(self, M=m, Q=symmetric("Q", check_array("Q", q, (p, p))))
+        set_fields(self, P=symmetric("P", check_array("P", targets, (k, k))))
+        set_fields(self, a=second_layer("a", a, p), a_star=second_layer("a_star", a_star, k))
         eigenvalues = np.linalg.eigvalsh(self.Omega)
         if eigenvalues[0] < -TOLERANCE * max(eigenvalues[-1], 0.0):
             raise InvalidInput(
@@ -181,10 +180,10 @@ class Weights:
         a: ArrayLike | None = None,
         a_star: ArrayLike | None = None,
     ) -> None:
-        object.__setattr__(self, "W", check_array("W", W, (None, None)))
-        object.__setattr__(self, "W_star", check_array("W_star", W_star, (None, self.d)))
-        object.__setattr__(self, "a", second_layer("a", a, self.p))
-        object.__setattr__(self, "a_star", second_layer("a_star", a_star, self.k))
+        set_fields(self, W=check_array("W", W, (None, None)))
+        set_fields(self, W_star=check_array("W_star", W_star, (None, self.d)))
+        layers = second_layer("a", a, self.p), second_layer("a_star", a_star, self.k)
+        set_fields(self, a=layers[0], a_star=layers[1])
         _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
 
     @property
@@ -262,14 +261,12 @@ def no_second_layer(overlaps: Overlaps) -> None:
 
 
 def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
-    unit = [
-        name
-        for name, rows in weights.items()
-        if rows.shape[1] >= _HIGH
-        and np.allclose(np.einsum("ia,ia->i", rows, rows), 1.0, rtol=0, atol=2e-3)
-    ]
+    d = weights["W"].shape[1]
+    if d < _HIGH:
+        return
+    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
+    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
     if unit:
-        d = weights[unit[0]].shape[1]
         warnings.warn(
             f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
             f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "

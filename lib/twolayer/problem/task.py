@@ -14,6 +14,7 @@ from twolayer.activations.expectations import Expectations
 from twolayer.activations.known import get
 from twolayer.activations.quadrature import Quadrature
 from twolayer.problem.overlaps import Overlaps
+from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     check_instance,
     check_integer,
@@ -112,19 +113,16 @@ class Task:
         tolerance: float = 1e-6,
     ) -> None:
         student = get(activation)
-        target = (
-            student if target_activation is None else get(target_activation, "target_activation")
-        )
+        target = student
+        if target_activation is not None:
+            target = get(target_activation, "target_activation")
         order = check_integer("order", order, 4, 400)
         points = check_power_of_two("points", points, 128, 2**24)
-        object.__setattr__(self, "activation", student)
-        object.__setattr__(self, "target_activation", target)
-        object.__setattr__(self, "noise", check_non_negative("noise", noise))
-        tolerance = check_probability("tolerance", tolerance)
-        object.__setattr__(self, "tolerance", tolerance)
+        set_fields(self, activation=student, target_activation=target)
+        set_fields(self, noise=check_non_negative("noise", noise))
+        set_fields(self, tolerance=check_probability("tolerance", tolerance))
         forms = student.forms if target is student else None
-        forms = forms or Quadrature(student, target, order, points, tolerance)
-        object.__setattr__(self, "forms", forms)
+        set_fields(self, forms=forms or Quadrature(student, target, order, points, self.tolerance))
 
     @property
     def closed(self) -> bool:
@@ -139,9 +137,7 @@ class Task:
     def with_forms(self, forms: Expectations) -> Task:
         """The same task, its expectations found in another way."""
         out = object.__new__(Task)
-        for name in ("activation", "target_activation", "noise", "tolerance"):
-            object.__setattr__(out, name, getattr(self, name))
-        object.__setattr__(out, "forms", forms)
+        set_fields(out, **vars(self) | {"forms": forms})
         return out
 
     def __repr__(self) -> str:
@@ -186,9 +182,8 @@ def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None =
     if c is None:
         c = coefficients(np.ones(p), np.ones(len(Omega) - p))
     covariance = task.forms.two_point(Omega, p)
-    return without_rounding(
-        float(c @ covariance @ c) / 2, np.abs(c) @ np.abs(covariance) @ np.abs(c)
-    )
+    scale = np.abs(c) @ np.abs(covariance) @ np.abs(c)
+    return without_rounding(float(c @ covariance @ c) / 2, scale)
 
 
 def without_rounding(value: float, scale: float) -> float:

@@ -132,20 +132,15 @@ class Trajectory(Result):
         import xarray
 
         run = ("run",) if self.M.ndim == 4 else ()
-        unit = {"units": "1"}
-        label = "overlap of {} and {}, divided by d"
+        time, of = (*run, "time"), "overlap of {} and {}, divided by d".format
         data = {
-            "Q": (
-                (*run, "time", "neuron", "neuron_2")[: self.Q.ndim],
-                self.Q,
-                label.format("students", "students"),
-            ),
-            "M": ((*run, "time", "neuron", "target"), self.M, label.format("students", "targets")),
-            "P": (("target", "target_2"), self.P, label.format("targets", "targets")),
-            "a": ((*run, "time", "neuron"), self.a, "second layer of the students"),
+            "Q": ((*time, "neuron", "neuron_2")[: self.Q.ndim], self.Q, of("students", "students")),
+            "M": ((*time, "neuron", "target"), self.M, of("students", "targets")),
+            "P": (("target", "target_2"), self.P, of("targets", "targets")),
+            "a": ((*time, "neuron"), self.a, "second layer of the students"),
             "a_star": (("target",), self.a_star, "second layer of the targets"),
-            "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
-            "risk": ((*run, "time"), self.risk, "population risk, label noise included"),
+            "excess_risk": (time, self.excess_risk, "population risk minus Δ/2"),
+            "risk": (time, self.risk, "population risk, label noise included"),
         }
         scheduled = isinstance(self.parameters.get("learning_rate"), str)
         clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
@@ -156,19 +151,13 @@ class Trajectory(Result):
             coords["steps"] = ("time", self.steps, {"long_name": "SGD steps", "units": "1"})
         for name, (dims, values, _) in data.items():
             if name in "QMP":
-                coords |= {
-                    dim: np.arange(size)
-                    for dim, size in zip(dims, values.shape, strict=True)
-                    if dim != "time"
-                }
-        return xarray.Dataset(
-            {
-                n: (dims, values, unit | {"long_name": text})
-                for n, (dims, values, text) in data.items()
-            },
-            coords,
-            self._labels(),
-        ).copy(deep=True)
+                sizes = zip(dims, values.shape, strict=True)
+                coords |= {dim: np.arange(size) for dim, size in sizes if dim != "time"}
+        labelled = {
+            name: (dims, values, {"units": "1", "long_name": text})
+            for name, (dims, values, text) in data.items()
+        }
+        return xarray.Dataset(labelled, coords, self._labels()).copy(deep=True)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -244,12 +233,11 @@ def named(learning_rate: float | Callable[[float], float] | None) -> float | str
 
 
 def _index(argument: str, value: int, size: int) -> int:
-    allowed = f"an index of {size}, from {-size} to {size - 1}"
     try:
-        number = check_integer(argument, value, -size, size - 1)
+        return check_integer(argument, value, -size, size - 1)
     except InvalidInput:
+        allowed = f"an index of {size}, from {-size} to {size - 1}"
         raise InvalidInput(argument, shown(value), allowed) from None
-    return number
 
 
 def risk_error(path: Trajectory) -> dict[str, tuple[float, float]]:

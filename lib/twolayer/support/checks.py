@@ -59,40 +59,32 @@ def check_real(argument: str, value: Any, allowed: str = "a finite number") -> f
     return number
 
 
-def check_positive(argument: str, value: Any) -> float:
-    """`value` as a float > 0."""
-    allowed = "a finite number > 0"
+def _check_real(argument: str, value: Any, allowed: str, fits: Callable[[float], bool]) -> float:
     number = check_real(argument, value, allowed)
-    if number <= 0:
+    if not fits(number):
         raise InvalidInput(argument, shown(value), allowed)
     return number
+
+
+def check_positive(argument: str, value: Any) -> float:
+    """`value` as a float > 0."""
+    return _check_real(argument, value, "a finite number > 0", lambda x: x > 0)
 
 
 def check_non_negative(argument: str, value: Any) -> float:
     """`value` as a float >= 0."""
-    allowed = "a finite number >= 0"
-    number = check_real(argument, value, allowed)
-    if number < 0:
-        raise InvalidInput(argument, shown(value), allowed)
-    return number
+    return _check_real(argument, value, "a finite number >= 0", lambda x: x >= 0)
 
 
 def check_probability(argument: str, value: Any) -> float:
     """`value` as a float above 0 and below 1."""
-    allowed = "a number above 0 and below 1"
-    number = check_real(argument, value, allowed)
-    if not 0 < number < 1:
-        raise InvalidInput(argument, shown(value), allowed)
-    return number
+    return _check_real(argument, value, "a number above 0 and below 1", lambda x: 0 < x < 1)
 
 
 def check_learning_rate(value: Any) -> float:
     """`value` as a learning rate > 0; beyond `_FASTEST` an integrator would never end."""
     allowed = f"a finite number > 0, at most {_FASTEST:.0e}"
-    number = check_real("learning_rate", value, allowed)
-    if not 0 < number <= _FASTEST:
-        raise InvalidInput("learning_rate", shown(value), allowed)
-    return number
+    return _check_real("learning_rate", value, allowed, lambda x: 0 < x <= _FASTEST)
 
 
 def check_layer_rate(argument: str, value: Any) -> float:

@@ -81,13 +81,9 @@ def diffusion_at(task: Task, Q: Array, M: Array, P: Array, learning_rate: float,
     error = task.target_activation.sigma(targets).mean(1) - task.activation.sigma(students).mean(1)
     slope = task.activation.derivative(students)
     i, j = np.triu_indices(p)
-    linear = np.concatenate(
-        (
-            slope[:, i] * students[:, j] + slope[:, j] * students[:, i],
-            (slope[:, :, None] * targets[:, None, :]).reshape(len(z), -1),
-        ),
-        axis=1,
-    )
+    own = slope[:, i] * students[:, j] + slope[:, j] * students[:, i]
+    cross = (slope[:, :, None] * targets[:, None, :]).reshape(len(z), -1)
+    linear = np.concatenate((own, cross), axis=1)
     squared = np.zeros_like(linear)
     squared[:, : len(i)] = learning_rate / p * slope[:, i] * slope[:, j]
     # The increment is a polynomial in the label noise √Δ ζ: a + b √Δ ζ + c Δ ζ².

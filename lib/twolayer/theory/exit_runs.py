@@ -8,6 +8,7 @@ same times is in `escape`.
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -98,12 +99,20 @@ def exit_times(
         most = _MAX_STEPS * learning_rate / d
         raise InvalidInput("t_max", shown(t_max), f"below {most:.3g}, the time of 2^53 steps")
     batches = [range(first, min(first + _LANES, runs)) for first in range(0, runs, _LANES)]
-    arguments = (d, learning_rate, noise, spherical, threshold, limit, seed)
     jobs = map if executor is None else executor.map
     with TemporaryDirectory(prefix="twolayer-") as go_on:
-        seen = go_on if is_local(executor) else None
-        columns = ([each] * len(batches) for each in (*arguments, seen))
-        ends = list(jobs(follow, batches, *columns))
+        work = partial(
+            follow,
+            d=d,
+            learning_rate=learning_rate,
+            noise=noise,
+            spherical=spherical,
+            threshold=threshold,
+            limit=limit,
+            seed=seed,
+            seen=go_on if is_local(executor) else None,
+        )
+        ends = list(jobs(work, batches))
     q, m, steps = np.concatenate(ends, axis=1)
     found = (m**2 >= threshold * q) & (steps <= limit)
     return np.where(found, steps, np.inf) * (learning_rate / d)
@@ -111,6 +120,7 @@ def exit_times(
 
 def follow(
     numbers: range,
+    *,
     d: int,
     learning_rate: float,
     noise: float,
@@ -118,7 +128,7 @@ def follow(
     threshold: float,
     limit: float,
     seed: int,
-    seen: str | None = None,
+    seen: str | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """q, m and the steps taken of the runs with these numbers, each to its end.
 
@@ -136,18 +146,8 @@ def follow(
         while_there(seen)
         normals, rest = numbers_of([draws[r] for r in running], d, noise > 0)
         q_on, m_on, done = q[running], m[running], steps[running]
-        advance(
-            normals,
-            rest,
-            q_on,
-            m_on,
-            done,
-            learning_rate,
-            float(d),
-            np.sqrt(noise),
-            spherical,
-            threshold,
-        )
+        state, law = (q_on, m_on, done), (learning_rate, float(d), np.sqrt(noise))
+        advance(normals, rest, *state, *law, spherical, threshold)
         q[running], m[running], steps[running] = q_on, m_on, done
         on = (m_on**2 < threshold * q_on) & (q_on < BLOW_UP) & (done < limit)
         running = running[on]

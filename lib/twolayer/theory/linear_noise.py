@@ -182,16 +182,13 @@ def fluctuations(
         return flow.jacobian(t, y), D
 
     covariance = learning_rate / (overlaps.p * d) * _integrate(terms, ode, state, rtol)
-    gradients = np.array(
-        [_risk_gradient(task, y, overlaps.P, state) for y in state.pack(ode.Q, ode.M)]
-    )
+    states = state.pack(ode.Q, ode.M)
+    gradients = np.array([_risk_gradient(task, y, overlaps.P, state) for y in states])
     variance = np.einsum("ta,tab,tb->t", gradients, covariance, gradients)
     spread = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
     Q_std, M_std = state.unpack(spread)
-    ends = ((ode.Q[i], ode.M[i]) for i in (0, -1))
-    error = max(
-        sampling_error(task, Q, M, overlaps.P, learning_rate, points, seed) for Q, M in ends
-    )
+    noise = partial(sampling_error, task, P=overlaps.P, learning_rate=learning_rate)
+    error = max(noise(Q=ode.Q[i], M=ode.M[i], points=points, seed=seed) for i in (0, -1))
     return Fluctuations(ode, covariance, np.sqrt(np.maximum(variance, 0.0)), Q_std, M_std, error)
 
 
@@ -259,17 +256,10 @@ def _dense(flow: Flow, end: float) -> Callable[[float], Array]:
     """The ODE's solution as a function of time."""
     if end <= SHORTEST:
         return lambda _: flow.start
-    path = scipy.integrate.solve_ivp(
-        flow.derivative,
-        (0.0, end),
-        flow.start,
-        "LSODA",
-        dense_output=True,
-        jac=flow.jacobian,
-        rtol=1e-9,
-        atol=1e-12,
-    )
-    return path.sol
+    options = {"jac": flow.jacobian, "dense_output": True, "rtol": 1e-9, "atol": 1e-12}
+    return scipy.integrate.solve_ivp(
+        flow.derivative, (0.0, end), flow.start, "LSODA", **options
+    ).sol
 
 
 def _risk_gradient(task: Task, y: Array, P: Array, state: Unknowns) -> Array:
