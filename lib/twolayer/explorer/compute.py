@@ -77,10 +77,9 @@ def compute(
     start, notes = asked.weights(), list[str]()
 
     def answer(paths: Mapping[str, _Path], sgd: dict[str, Any] | None = None) -> dict[str, Any]:
-        a, b, c = triangle.weights(asked.learning_rate, asked.d, asked.p)
         return {
             "request": asked.as_dict(),
-            "triangle": [a, b, c],
+            "triangle": list(triangle.weights(asked.learning_rate, asked.d, asked.p)),
             "t": t.tolist(),
             "curves": [
                 {"theory": name, "label": THEORIES[name], "excess_risk": _floor(path.excess_risk)}
@@ -137,16 +136,10 @@ def _theory(
     theory: str,
     tolerances: Mapping[str, float],
 ) -> _Path:
+    options = {"t_eval": t, "progress": False, **tolerances}
     if theory in FLOWS:
-        return solve(
-            task,
-            start.overlaps(),
-            learning_rate=asked.learning_rate,
-            terms=theory,
-            t_eval=t,
-            progress=False,
-            **tolerances,
-        )
+        rate = asked.learning_rate
+        return solve(task, start.overlaps(), learning_rate=rate, terms=theory, **options)
     P = np.eye(asked.k)
     if theory == "mean-field-limit":
         particles = Particles.quadrature(P, asked.d, order=ORDER)
@@ -155,7 +148,7 @@ def _theory(
     d = math.inf if theory == "mean-field-orthogonal" else asked.d
     if d == asked.k:  # there is nothing outside the span; q is zero but for rounding
         particles = dataclasses.replace(particles, q=np.zeros(particles.p))
-    return solve_mean_field(task, particles, P, d=d, t_eval=t, progress=False, **tolerances)
+    return solve_mean_field(task, particles, P, d=d, **options)
 
 
 def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[str, Any] | None:
