@@ -82,7 +82,9 @@ def scales(
 ) -> Scales:
     """The size of each term at a point, the regime's name, and which description to use.
 
-    Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).
+    Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).  Source:
+    arXiv:2302.05882, section 2 and theorems 1 to 3; the plateau is derived on the page
+    "High dimension" of the book and agrees with Goldt et al., NeurIPS 2019.
 
     Parameters
     ----------
@@ -96,11 +98,6 @@ def scales(
         Of students and targets.
     overlaps : Overlaps, optional
         Where to compare Ψ^Var with Ψ^GF; by default `half_way`.
-
-    References
-    ----------
-    arXiv:2302.05882, section 2 and theorems 1 to 3; the plateau is derived on the page
-    "High dimension" of the book and agrees with Goldt et al., NeurIPS 2019.
 
     Examples
     --------
@@ -158,21 +155,13 @@ def half_way(p: int, k: int) -> Overlaps:
 def phase(kappa: float, delta: float) -> tuple[str, float]:
     """The phase of γ = γ₀ d^(−δ), p = p₀ d^κ as d → ∞, and the exponent of its clock.
 
+    The name is "perfect learning", "plateau", "bad learning" or "no ODE"; a unit of time is d^clock
+    steps, nan where there is no ODE.  Source: Veiga et al., NeurIPS 2022 (arXiv:2202.00293).
+
     Parameters
     ----------
     kappa, delta : float
         κ >= 0, and δ.
-
-    Returns
-    -------
-    name : str
-        "perfect learning", "plateau", "bad learning" or "no ODE".
-    clock : float
-        A unit of time is d^clock steps; nan where there is no ODE.
-
-    References
-    ----------
-    Veiga et al., NeurIPS 2022 (arXiv:2202.00293).
 
     Examples
     --------

@@ -111,7 +111,8 @@ class Particles:
 
         Entries N(0, 1) make m ~ N(0, P/d) and d q ~ χ² with d − k degrees of freedom:
         tensor Gauss-Hermite times generalised Gauss-Laguerre nodes, which converge
-        spectrally in `order`.
+        spectrally in `order`.  There are order^(k+1) of them (order^k if d = k), less those whose
+        weight is 0 in floating point, with `finite` unset.
 
         Parameters
         ----------
@@ -121,12 +122,6 @@ class Particles:
             Dimension of the data, at least k; for d = k all q are zero.
         order : int
             Nodes in each of the k + 1 directions.
-
-        Returns
-        -------
-        Particles
-            order^(k+1) of them (order^k if d = k), less those whose weight is 0 in floating
-            point, with `finite` unset.
 
         Examples
         --------

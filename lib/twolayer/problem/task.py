@@ -55,6 +55,8 @@ def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: i
 class Task:
     """A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
 
+    Source: arXiv:2302.05882, section 2.
+
     Parameters
     ----------
     activation : str, Activation or callable
@@ -65,8 +67,8 @@ class Task:
     noise : float
         Variance Δ >= 0 of the label noise.
     order : int
-        Terms of the series to begin with, where there are no closed forms; they are doubled, up
-        to 400, until drift and risk have settled.
+        Terms of the series to begin with, 4 to 400, where there are no closed forms; they are
+        doubled, up to 400, until drift and risk have settled.
     points : int
         Quasi-random points of Ψ^Var to begin with, a power of two >= 128, likewise.
     tolerance : float
@@ -79,16 +81,6 @@ class Task:
     forms : Expectations
         The Gaussian expectations of this student and this target: closed where σ* = σ has
         closed forms, by `quadrature` otherwise.
-
-    Raises
-    ------
-    InvalidInput
-        If an activation is unknown or no function of arrays, `noise` is not a finite number
-        >= 0, or `order` or `points` is out of range.
-
-    References
-    ----------
-    Arnaboldi, Stephan, Krzakala & Loureiro (COLT 2023), arXiv:2302.05882, section 2.
 
     Examples
     --------

@@ -80,32 +80,14 @@ def integrate(
     label: str = "solve",
     progress: bool = True,
 ) -> Path:
-    """Integrate from t = 0 through `t_eval`.
+    """Integrate dy/dt = derivative(t, y) from y0 (N,) at t = 0 through times that do not decrease.
 
-    Parameters
-    ----------
-    derivative : callable
-        dy/dt of (t, y).
-    y0, t_eval : array, shapes (N,) and (T,)
-        State at t = 0; times >= 0 that do not decrease.
-    method, rtol, atol : str, float, float
-        One of `ODE_METHODS`, and tolerances.
-    jacobian : callable, optional
-        For implicit methods; see `differences`.
-    stop : callable
-        Asked with the state at every time of `t_eval`, in order, before it counts as reached; True
-        ends the integration there.
-    foreign : bool
-        Whether `derivative` calls functions of the user's, which may integrate in their turn.
-    label, progress : str, bool
-        Of the progress bar, and whether it is shown.
+    `jacobian` is for implicit methods; see `differences`.  `stop` is asked with the state at every
+    time, in order, before it counts as reached; True ends the integration there.  `foreign` says
+    whether `derivative` calls functions of the user's, which may integrate in their turn.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        If interrupted before the first time was reached.
-    InvalidInput
-        If the last time is, or turns out to be, so far away that nobody would see the end.
+    Raises `KeyboardInterrupt` if interrupted before the first time was reached, `InvalidInput` if
+    the last time is, or turns out to be, so far away that nobody would see the end.
 
     Examples
     --------

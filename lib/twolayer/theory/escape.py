@@ -170,21 +170,15 @@ def start_variance(
 def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0) -> Array:
     """The drift dm/dt = Ψ^M − (m/2)(Ψ^GF + γΨ^Var) at q = 1, of the cosine m on the sphere.
 
+    It is m [(4 − 24γ)(1 − m²) − 2γΔ], in units of d/γ steps: the flow of arXiv:2302.05882,
+    projected; see arXiv:2305.18502.
+
     Parameters
     ----------
     cosine : array_like, shape (n,), or float
         m, from −1 to 1.
     learning_rate, noise : float
         γ and Δ.
-
-    Returns
-    -------
-    array, shape (n,), or float
-        m [(4 − 24γ)(1 − m²) − 2γΔ]; units of d/γ steps.
-
-    References
-    ----------
-    The flow of arXiv:2302.05882, projected; arXiv:2305.18502.
 
     Examples
     --------
@@ -200,9 +194,11 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
 def spherical_exit_time(
     squared_cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0, threshold: float = 0.5
 ) -> Array:
-    """The time at which the spherical flow reaches a threshold, in closed form.
+    """The time at which the spherical flow reaches a threshold, in closed form, in d/γ steps.
 
-    u = m² obeys the logistic law du/dt = 2μ u (1 − u/u_∞), u_∞ = μ/(4 − 24γ).
+    u = m² obeys the logistic law du/dt = 2μ u (1 − u/u_∞), u_∞ = μ/(4 − 24γ): it takes
+    (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))]; 0 from the threshold on, infinite if it is never
+    reached.
 
     Parameters
     ----------
@@ -211,13 +207,7 @@ def spherical_exit_time(
     learning_rate, noise : float
         γ and Δ.
     threshold : float
-        Of u, above 0 and below 1.
-
-    Returns
-    -------
-    array, shape (n,), or float
-        (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))], in units of d/γ steps; 0 from the threshold
-        on, infinite if it is never reached.
+        T, of u, above 0 and below 1.
 
     Examples
     --------

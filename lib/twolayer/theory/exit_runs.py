@@ -46,10 +46,13 @@ def exit_times(
     t_max: float = 100.0,
     executor: Executor | None = None,
 ) -> np.ndarray:
-    """The times at which runs of SGD first have m²/q at the threshold.
+    """The times at which runs of SGD first have m²/q at the threshold, (runs,), in d/γ steps.
 
     One student and one target of squared norm d, square activation; every run starts from
-    weights w ~ N(0, I_d), on the sphere ‖w‖² = d if spherical.
+    weights w ~ N(0, I_d), on the sphere ‖w‖² = d if spherical.  Infinite for a run that did not
+    get there by `t_max`, or whose norm grew beyond all bounds.  A step costs the same whatever d
+    is, and a run takes of the order of d log(d)/γ of them.  The question, and spherical SGD, are
+    those of arXiv:2305.18502; the chain is derived in `kernels.escape`.
 
     Parameters
     ----------
@@ -67,18 +70,6 @@ def exit_times(
         When to give up, in units of d/γ steps.
     executor : concurrent.futures.Executor, optional
         Where to run, eight runs at a time; here by default.
-
-    Returns
-    -------
-    array, shape (runs,)
-        In units of d/γ steps; infinite for a run that did not get there by `t_max`, or whose
-        norm grew beyond all bounds.  A step costs the same whatever d is, and a run takes of the
-        order of d log(d)/γ of them.
-
-    References
-    ----------
-    Arnaboldi, Krzakala, Loureiro & Stephan, arXiv:2305.18502, for the question and for
-    spherical SGD; the chain is derived in `kernels.escape`.
 
     Examples
     --------

@@ -63,7 +63,8 @@ def exit_time(
 ) -> float:
     """The time at which the flow has a share of the students' norm in the span of the targets.
 
-    The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.
+    The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.  Time is in units of
+    p d/γ steps, infinite if the threshold is not reached by `t_max`.
 
     Parameters
     ----------
@@ -81,11 +82,6 @@ def exit_time(
         Of the share, above 0 and below 1.
     t_max : float
         When to give up.
-
-    Returns
-    -------
-    float
-        In units of p d/γ steps; infinite if the threshold is not reached by `t_max`.
 
     Raises
     ------
@@ -129,7 +125,7 @@ def exit_quantiles(
     spherical: bool = False,
     threshold: float = 0.5,
 ) -> Array:
-    """Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it.
+    """Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it, in p d/γ steps.
 
     The flow from M = √(v/d) ξ: the exit time falls with ‖ξ‖², which is chi-squared with p
     degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.  Derived on the
@@ -145,11 +141,6 @@ def exit_quantiles(
         As for `plateau`; γ > 0, such that the plateau is left, and p at most 32.
     threshold : float
         Of the share of `exit_time`.
-
-    Returns
-    -------
-    array, shape (n,), or float
-        In units of p d/γ steps.
 
     Examples
     --------
