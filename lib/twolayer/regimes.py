@@ -17,13 +17,13 @@ from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
 from twolayer.support.checks import (
     InvalidInput,
-    fits_in_memory,
-    instance,
-    integer,
-    non_negative,
-    real,
+    check_fits_in_memory,
+    check_instance,
+    check_integer,
+    check_learning_rate,
+    check_non_negative,
+    check_real,
 )
-from twolayer.support.checks import learning_rate as check_learning_rate
 
 #: A term below this is called small.
 SMALL = 0.1
@@ -82,58 +82,42 @@ def scales(
 ) -> Scales:
     """The size of each term at a point, the regime's name, and which description to use.
 
+    Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).  Source:
+    arXiv:2302.05882, section 2 and theorems 1 to 3; the plateau is derived on the page
+    "High dimension" of the book and agrees with Goldt et al., NeurIPS 2019.
+
     Parameters
     ----------
     d, p : int
         Dimension of the data and number of students.
-    learning_rate : float
-        γ.
-    noise : float
-        Δ.
+    learning_rate, noise : float
+        γ and Δ.
     k : int
         Number of targets, if no overlaps are given; any p >= 1 will do.
     activation : str
+        Of students and targets.
     overlaps : Overlaps, optional
-        Where to compare Ψ^Var with Ψ^GF; by default half way: unit norms, each student
-        at cosine 1/2 with one target and otherwise independent.
-
-    Returns
-    -------
-    Scales
-        Costs O(48⁴) at most with the default overlaps, O(p⁴) otherwise (erf).
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
-
-    References
-    ----------
-    arXiv:2302.05882, section 2 and theorems 1 to 3; the plateau is derived on the page
-    "High dimension" of the book and agrees with Goldt et al., NeurIPS 2019.
+        Where to compare Ψ^Var with Ψ^GF; by default `half_way`.
 
     Examples
     --------
-    >>> scales(d=1000, p=4, learning_rate=4.0).regime
-    'high-dimensional'
     >>> scales(d=1000, p=4, learning_rate=0.01).regime
     'gradient flow'
     >>> scales(d=5, p=10_000, learning_rate=1.0).regime
     'mean field, low-dimensional'
     """
-    d, p, k = integer("d", d, 1), integer("p", p, 1), integer("k", k, 1)
-    learning_rate, noise = check_learning_rate(learning_rate), non_negative("noise", noise)
+    d, p, k = check_integer("d", d, 1), check_integer("p", p, 1), check_integer("k", k, 1)
+    learning_rate, noise = check_learning_rate(learning_rate), check_non_negative("noise", noise)
     task = Task(activation, noise=noise)
     if overlaps is None:
         overlaps = half_way(min(p, _MANY), k)
     else:
-        instance("overlaps", overlaps, Overlaps)
+        check_instance("overlaps", overlaps, Overlaps)
         if overlaps.p != p:
             raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
     # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
-    drift = math.hypot(
-        np.linalg.norm(psi_GF(task, overlaps)), math.sqrt(2) * np.linalg.norm(psi_M(task, overlaps))
-    )
+    norms = np.linalg.norm(psi_GF(task, overlaps)), np.linalg.norm(psi_M(task, overlaps))
+    drift = math.hypot(norms[0], math.sqrt(2) * norms[1])
     with np.errstate(over="ignore"):  # of a label noise beyond all bounds
         spread = np.linalg.norm(psi_Var(task, overlaps))
     variance = learning_rate / p * spread / drift if drift else math.inf
@@ -155,22 +139,14 @@ def scales(
 def half_way(p: int, k: int) -> Overlaps:
     """Unit norms, student i at cosine 1/2 with target i mod k, independent otherwise.
 
-    Parameters
-    ----------
-    p, k : int
-
-    Returns
-    -------
-    Overlaps
-
     Examples
     --------
     >>> half_way(2, 1).Q
     array([[1.  , 0.25],
            [0.25, 1.  ]])
     """
-    p, k = integer("p", p, 1), integer("k", k, 1)
-    fits_in_memory("p" if p > k else "k", max(p, k), 4 * (p + k) ** 2)
+    p, k = check_integer("p", p, 1), check_integer("k", k, 1)
+    check_fits_in_memory("p" if p > k else "k", max(p, k), 4 * (p + k) ** 2)
     M = np.zeros((p, k))
     M[np.arange(p), np.arange(p) % k] = 0.5
     return Overlaps(M @ M.T + 0.75 * np.eye(p), M, np.eye(k))
@@ -179,34 +155,20 @@ def half_way(p: int, k: int) -> Overlaps:
 def phase(kappa: float, delta: float) -> tuple[str, float]:
     """The phase of γ = γ₀ d^(−δ), p = p₀ d^κ as d → ∞, and the exponent of its clock.
 
+    The name is "perfect learning", "plateau", "bad learning" or "no ODE"; a unit of time is d^clock
+    steps, nan where there is no ODE.  Source: Veiga et al., NeurIPS 2022 (arXiv:2202.00293).
+
     Parameters
     ----------
-    kappa : float
-        >= 0.
-    delta : float
-
-    Returns
-    -------
-    name : str
-        "perfect learning", "plateau", "bad learning" or "no ODE".
-    clock : float
-        A unit of time is d^clock steps; nan where there is no ODE.
-
-    Raises
-    ------
-    InvalidInput
-        If κ < 0 or an exponent is not finite.
-
-    References
-    ----------
-    Veiga et al., NeurIPS 2022 (arXiv:2202.00293).
+    kappa, delta : float
+        κ >= 0, and δ.
 
     Examples
     --------
     >>> phase(0.0, 0.5), phase(0.0, -0.25)
     (('perfect learning', 1.5), ('bad learning', 0.5))
     """
-    kappa, delta = non_negative("kappa", kappa), real("delta", delta)
+    kappa, delta = check_non_negative("kappa", kappa), check_real("delta", delta)
     total = kappa + delta
     if total > 0:
         return "perfect learning", 1 + total
@@ -220,23 +182,7 @@ def phase(kappa: float, delta: float) -> tuple[str, float]:
 def describe(
     fluctuations: float, variance: float, finite_p: float, finite_d: float, noisy: bool
 ) -> tuple[str, str]:
-    """Name and description that follow from the sizes of the terms; see `Scales`.
-
-    Parameters
-    ----------
-    fluctuations, variance, finite_p, finite_d : float
-    noisy : bool
-        Whether there is label noise.
-
-    Returns
-    -------
-    regime, description : str
-
-    Examples
-    --------
-    >>> describe(0.01, 0.001, 0.05, 0.4, False)
-    ('mean field, low-dimensional', 'solve_mean_field(..., d=d)')
-    """
+    """Name and description that follow from the sizes of the terms; see `Scales`."""
     many, far = finite_p < SMALL, finite_d < SMALL
     if fluctuations > SMALL:
         return "no ODE: SGD fluctuates", "simulate(...)"

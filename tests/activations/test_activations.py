@@ -159,7 +159,7 @@ def test_compiled_and_plain_variance_agree(p, k):
         ]
     )
     c, (i, j) = rng.standard_normal(p + k), np.triu_indices(p)
-    for kernel in erf.PLAIN:
+    for kernel in erf.SUMMANDS:
         plain = erf.plain_sums(kernel, states, c, i, j)
         compiled = erf.compiled_sums(kernel, states, c, i, j)
         np.testing.assert_allclose(compiled, plain, rtol=1e-11, atol=1e-13)

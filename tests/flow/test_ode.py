@@ -71,7 +71,7 @@ def test_against_the_mean_recursion_at_small_learning_rate(terms):
     np.testing.assert_allclose(2 * fine - coarse, exact, atol=5e-6)  # first order, extrapolated
 
 
-@pytest.mark.parametrize("method", sorted(stepping.METHODS))
+@pytest.mark.parametrize("method", sorted(stepping.ODE_METHODS))
 def test_every_method_gives_the_same(method):
     ov = tl.Weights.gaussian(p=3, k=2, d=5, seed=2).overlaps()
     task, t = tl.Task("erf", noise=1e-2), [0.1, 1.0, 10.0]

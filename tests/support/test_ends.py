@@ -13,7 +13,7 @@ import twolayer as tl
 from companion.figures.__main__ import main
 from twolayer.support import cluster
 from twolayer.support import integrate as stepping
-from twolayer.support.integrate import METHODS
+from twolayer.support.integrate import ODE_METHODS
 from twolayer.theory.exits import exit_time
 from twolayer.theory.linear_noise import fluctuations
 
@@ -35,7 +35,7 @@ def sgd(t, method="auto"):
     return tl.simulate(TASK, START, learning_rate=0.5, t_eval=t, method=method)
 
 
-CALLS = [(call, method) for call in (flow, field) for method in METHODS]
+CALLS = [(call, method) for call in (flow, field) for method in ODE_METHODS]
 CALLS += [(sgd, "direct"), (sgd, "projected")]
 IDS = [f"{call.__name__}-{method}" for call, method in CALLS]
 

@@ -18,7 +18,7 @@ from twolayer.explorer.compute import compute
 from twolayer.flow import solver as ode
 from twolayer.sgd import run as chain
 from twolayer.support import integrate as stepping
-from twolayer.support.threads import apart, spread
+from twolayer.support.threads import apart, on_all_cores
 from twolayer.theory import linear_noise as fluctuations
 from twolayer.theory.exit_runs import exit_times
 from twolayer.theory.exits import exit_time
@@ -170,7 +170,7 @@ def test_what_is_asked_for_from_apart_is_interrupted_as_well():
 def test_ctrl_c_leaves_work_spread_over_the_cores(monkeypatch, cores):
     monkeypatch.setattr("twolayer.support.threads.os.cpu_count", lambda: cores)
     with never_ending() as call, pytest.raises(KeyboardInterrupt):
-        spread(call, 4, work=1e12)
+        on_all_cores(call, 4, work=1e12)
 
 
 def test_ctrl_c_leaves_the_linear_algebra_of_an_implicit_step(monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.support.checks import InvalidInput, array, non_negative, real, shown
+from twolayer.support.checks import InvalidInput, check_array, check_non_negative, check_real, shown
 
 #: What each claim says, in our words; the table of the book has one group for each.
 CLAIMS: dict[int, str] = {
@@ -72,12 +72,12 @@ class Measurement:
         for name in ("quantity", "paper", "note"):
             if not isinstance(getattr(self, name), str):
                 raise InvalidInput(name, shown(getattr(self, name)), "text")
-        real("value", self.value)
-        non_negative("error", self.error)
+        check_real("value", self.value)
+        check_non_negative("error", self.error)
         for name in ("low", "high"):  # -∞ and ∞ leave a side open
             bound = getattr(self, name)
             if not (isinstance(bound, float) and isinf(bound)):
-                real(name, bound)
+                check_real(name, bound)
 
     @property
     def verdict(self) -> str:
@@ -129,7 +129,7 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
     >>> mean_and_error(np.array([0.0, 2.0]))
     (1.0, 1.0)
     """
-    values = array("values", values, (None,))
+    values = check_array("values", values, (None,))
     if len(values) < 2:
         raise InvalidInput("values", shown(values), "at least two")
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
@@ -156,11 +156,11 @@ def exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     >>> round(e, 6), error < 1e-6
     (-1.0, True)
     """
-    x = _positive("x", array("x", x, (None,)))
+    x = _positive("x", check_array("x", x, (None,)))
     try:
-        y = array("y", y, (None, len(x)))
+        y = check_array("y", y, (None, len(x)))
     except InvalidInput:  # one row?
-        y = array("y", [y], (None, len(x)))
+        y = check_array("y", [y], (None, len(x)))
     y = _positive("y", y)
     if len(x) < 3 or np.ptp(x) == 0:
         raise InvalidInput("x", shown(x), "at least three, not all the same")
@@ -196,7 +196,7 @@ def with_error(value: float, error: float) -> str:
     >>> with_error(1.01234, 0.0123), with_error(2.03e-5, 0.0), with_error(2.03e-5, 1.1e-6)
     ('1.012 ± 0.012', '2.03e-05', '(2.03 ± 0.11)e-05')
     """
-    value, error = real("value", value), non_negative("error", error)
+    value, error = check_real("value", value), check_non_negative("error", error)
     if error == 0:
         return f"{value:.4g}"
     size = floor(log10(max(abs(value), error)))

@@ -13,7 +13,7 @@ import numpy as np
 from companion.claims.tables import table
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.results.trajectory import Trajectory
-from twolayer.support.checks import choice
+from twolayer.support.checks import check_choice
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def printed_values(figure: str) -> list[PrintedValue]:
         PrintedValue(r["figure"], float(r["curve"]), float(r["t"]), float(r["excess_risk"]))
         for r in rows
     ]
-    choice("figure", figure, sorted({v.figure for v in values}))
+    check_choice("figure", figure, sorted({v.figure for v in values}))
     return [v for v in values if v.figure == figure]
 
 

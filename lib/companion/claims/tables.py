@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from companion.claims.measurement import CLAIMS
-from twolayer.support.checks import InvalidInput, choice, shown
+from twolayer.support.checks import InvalidInput, check_choice, shown
 
 #: What each published entry must hold.
 _ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -100,7 +100,7 @@ def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     InvalidInput
         If a file is not what `publishing.publish` writes.
     """
-    kinds = _ENTRIES[choice("section", section, _ENTRIES)]
+    kinds = _ENTRIES[check_choice("section", section, _ENTRIES)]
     out = {}
     for name, file, content in _contents(source):
         try:

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from companion.figures.catalogue import PROFILES, load, project_root
 from companion.figures.freshness import condition
 from companion.figures.make import FigureError, make
-from twolayer.support.checks import InvalidInput, choice
+from twolayer.support.checks import InvalidInput, check_choice
 from twolayer.support.cluster import cluster
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         root = project_root(chosen.root)
         if chosen.list:
-            choice("profile", chosen.profile, PROFILES)
+            check_choice("profile", chosen.profile, PROFILES)
             for figure in load(root).values():
                 state = condition(root, figure, chosen.profile)
                 print(f"{figure.id:10} {state:11} {figure.title}  ({figure.template.name})")

@@ -34,8 +34,7 @@ from companion.figures.catalogue import PROFILES, Figure, load, output_folder
 from companion.figures.colophon import add_colophon
 from companion.figures.execution import ExecutionError, execute
 from companion.figures.freshness import condition, first_picture, is_fresh, lacking, seal, stamp
-from twolayer.support.checks import InvalidInput, choice, integer, shown
-from twolayer.support.checks import executor as check_executor
+from twolayer.support.checks import InvalidInput, check_choice, check_executor, check_integer, shown
 from twolayer.support.cluster import check_workers
 from twolayer.support.lock import locked
 from twolayer.support.netcdf import as_path, writable_folder
@@ -110,14 +109,14 @@ def make(
     """
     root = as_path("root", root)
     figures = load(root)
-    choice("profile", profile, PROFILES)
-    jobs = integer("jobs", jobs, 1)
+    check_choice("profile", profile, PROFILES)
+    jobs = check_integer("jobs", jobs, 1)
     check_executor(executor)
     check_workers(executor, "companion.figures.make")
     if isinstance(ids, str) or not isinstance(ids, Sequence):
         raise InvalidInput("ids", shown(ids), "a sequence of figure ids")
     for name in ids:
-        choice("figure", name, figures)
+        check_choice("figure", name, figures)
     wanted = [figures[name] for name in dict.fromkeys(ids or figures)]
 
     def stale() -> list[Figure]:

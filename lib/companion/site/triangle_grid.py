@@ -14,7 +14,7 @@ from typing import Any
 from twolayer.explorer.call import python_call
 from twolayer.explorer.compute import compute
 from twolayer.explorer.request import Request
-from twolayer.support.checks import integer
+from twolayer.support.checks import check_integer
 
 LIMIT = "mean-field-limit"
 #: What all points of the grid share.
@@ -75,7 +75,7 @@ def triangle_grid(
     InvalidInput
         If a number is not a positive integer.
     """
-    resolution, jobs = integer("resolution", resolution, 1), integer("jobs", jobs, 1)
+    resolution, jobs = check_integer("resolution", resolution, 1), check_integer("jobs", jobs, 1)
     points: dict[str, Any] = {}
     # One BLAS thread each: the matrices are small, and the processes share the cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -9,14 +9,13 @@ import numpy as np
 
 from twolayer.activations.expectations import Expectations
 from twolayer.activations.kinks import Slope, Split, check_derivative, find_kinks, split
-from twolayer.support.checks import InvalidInput, real, shown
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.checks import InvalidInput, check_real, shown
 
 
 @dataclass(frozen=True, eq=False)
 class Activation:
-    r"""An activation σ, with its Gaussian expectations if they have closed forms.
+    """An activation σ, with its Gaussian expectations if they have closed forms.
 
     Parameters
     ----------
@@ -52,14 +51,7 @@ class Activation:
 
     @property
     def closed(self) -> bool:
-        """Whether there are closed forms.
-
-        Examples
-        --------
-        >>> import twolayer as tl
-        >>> tl.activations.get("erf").closed, tl.activations.Activation.of(np.sin).closed
-        (True, False)
-        """
+        """Whether there are closed forms."""
         return self.forms is not None
 
     @property
@@ -90,10 +82,6 @@ class Activation:
         name : str, optional
             For files and pictures; the function's own by default.
 
-        Returns
-        -------
-        Activation
-
         Raises
         ------
         InvalidInput
@@ -104,13 +92,10 @@ class Activation:
         --------
         >>> Activation.of(lambda x: np.clip(x, -1, 1)).kinks
         (-1.0, 1.0)
-        >>> softplus = Activation.of(lambda x: np.logaddexp(0, x), name="softplus")
-        >>> float(softplus.derivative(np.zeros(1))[0].round(9))
-        0.5
         """
         if not isinstance(kinks, tuple):
             raise InvalidInput("kinks", shown(kinks), "a tuple of numbers")
-        given = tuple(real("kinks", x) for x in kinks)
+        given = tuple(check_real("kinks", x) for x in kinks)
         kinks, bends = find_kinks(_probed("sigma", sigma), given)
         if derivative is None:
             derivative = Slope(sigma, tuple(sorted(kinks + bends)))

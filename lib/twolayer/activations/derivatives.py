@@ -15,23 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
 class DriftSlopes:
-    """A and o with their derivatives, for students j < p and units m < n.
+    """A and o with their derivatives, for students j < p and units m < n: o (p,), all else (p, n).
 
-    Attributes
-    ----------
-    A : array, shape (p, n)
-    o : array, shape (p,)
-    A_cross, o_cross : array, shape (p, n)
-        Derivatives of A_jm and o_j in Ω_jm; zero at m = j.
-    A_own : array, shape (p, n)
-        Derivatives of A_jm in Ω_jj; zero at m = j.
-    A_other, o_other : array, shape (p, n)
-        Derivatives of A_jm and o_j in Ω_mm; at m = j all of the derivative in Ω_jj.
+    `A_cross` and `o_cross` are the derivatives of A_jm and o_j in Ω_jm, `A_own` those of A_jm in
+    Ω_jj, all zero at m = j; `A_other` and `o_other` those in Ω_mm, at m = j all of that in Ω_jj.
     """
 
     A: Array
@@ -43,17 +35,7 @@ class DriftSlopes:
     o_other: Array
 
     def along(self, Omega: Array, a: Array, b: Array) -> Array:
-        """Derivatives of the drift in Ω_ab = Ω_ba, for students a ≤ units b.
-
-        Parameters
-        ----------
-        Omega : array, shape (n, n)
-        a, b : array of int, shape (N,)
-
-        Returns
-        -------
-        array, shape (N, p, n)
-        """
+        """Derivatives of the drift in Ω_ab = Ω_ba, for N students a ≤ units b, (N, p, n)."""
         p, n = self.A.shape
         out = np.zeros((len(a), p, n))
         u = np.flatnonzero(a != b)
@@ -77,18 +59,10 @@ class DriftSlopes:
 
 
 def gain_along(cross: Array, own: Array, a: Array, b: Array) -> Array:
-    """Derivatives of the gain in Q_ab = Q_ba.
+    """Derivatives of the gain in Q_ab = Q_ba, (N, p, p); those with b ≥ p change nothing.
 
-    Parameters
-    ----------
-    cross, own : array, shape (p, p)
-        Derivatives of g in Ω_ij, zero at i = j, and in Ω_ii; at i = j half of all of it.
-    a, b : array of int, shape (N,)
-        Those with b ≥ p, which are not in Q, change nothing.
-
-    Returns
-    -------
-    array, shape (N, p, p)
+    `cross` and `own` (p, p) are the derivatives of g in Ω_ij, zero at i = j, and in Ω_ii; at i = j
+    half of all of it.
     """
     p = len(cross)
     out = np.zeros((len(a), p, p))

@@ -14,9 +14,8 @@ import scipy
 
 from twolayer.activations.derivatives import DriftSlopes
 from twolayer.activations.expectations import Expectations, diagonal
-from twolayer.support.threads import COMPILED, spread
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: Elements in flight when the four-point function is summed over pairs of units:
 #: small enough for the cache, large enough to hide the cost of a NumPy call.
@@ -93,22 +92,10 @@ class Erf(Expectations):
         return variance * (1 + _stretch(Omega[..., :p, :p]) / d) + longer
 
     def variance_gradient(self, Omega: Array, c: Array, i: Array, j: Array) -> Array:
-        r"""Derivative of entries (i, j) of `variance` in all entries of Ω at once.
+        """G, symmetric, with d variance_ij = Σ_ab G_ab dΩ_ab, for N entries (i, j), (N, n, n).
 
         With E = (e_i, e_j), S = 1 + Eᵀ Ω E and K = Ω E S⁻¹ the tilted covariance is
-        T = Ω − K Eᵀ Ω, so dT = B dΩ Bᵀ with B = 1 − K Eᵀ; and the determinant of S makes up the
-        gain.
-
-        Parameters
-        ----------
-        Omega : array, shape (n, n)
-        c : array, shape (n,)
-        i, j : array of int, shape (N,)
-
-        Returns
-        -------
-        array, shape (N, n, n)
-            G, symmetric: d variance_ij = Σ_ab G_ab dΩ_ab.
+        T = Ω − K Eᵀ Ω, so dT = B dΩ Bᵀ with B = 1 − K Eᵀ; the determinant of S makes up the gain.
         """
         here = np.arange(len(i))
         pair = np.stack((i, j), axis=1)
@@ -150,11 +137,11 @@ def _stretch(Q: Array) -> Array:
 
 
 def _over_pairs(kernel: str, Omega: Array, c: Array, p: int) -> Array:
-    """A sum of `PLAIN` or its compiled form for all pairs of students, (..., p, p)."""
+    """A sum of `SUMMANDS` or its compiled form for all pairs of students, (..., p, p)."""
     n = len(c)
     states = np.ascontiguousarray(Omega.reshape(-1, n, n))
     first, second = _pairs(p)
-    of = compiled_sums if COMPILED else plain_sums
+    of = compiled_sums if HAS_COMPILER else plain_sums
     out = np.empty((len(states), p, p))
     out[:, first, second] = out[:, second, first] = of(kernel, states, c, first, second)
     return out.reshape(*Omega.shape[:-2], p, p)
@@ -174,27 +161,16 @@ def compiled_sums(kernel: str, states: Array, c: Array, first: Array, second: Ar
         return getattr(kernels, kernel)(states, c, first[start:stop], second[start:stop]).T
 
     work = len(states) * first.size * len(c) ** 2 / 2
-    return np.concatenate(spread(rows, first.size, work)).T
+    return np.concatenate(on_all_cores(rows, first.size, work)).T
 
 
 def plain_sums(kernel: str, states: Array, c: Array, first: Array, second: Array) -> Array:
-    """Sums over all units m, m' under the tilt of each pair (i, j).
+    """Sums over all units m, m' of states (S, n, n) under the tilt of N pairs (i, j), (S, N).
 
-    Parameters
-    ----------
-    kernel : str
-        "tilted_arcsines": Σ_{m,m'} c_m c_m' asin ρ_mm', ρ the correlation under the tilt;
-        "tilted_slopes": the derivative of that sum, taken at sΩ, in s at s = 1.
-    states : array, shape (S, n, n)
-    c : array, shape (n,)
-    first, second : array of int, shape (N,)
-        i and j.
-
-    Returns
-    -------
-    array, shape (S, N)
+    "tilted_arcsines" is Σ_{m,m'} c_m c_m' asin ρ_mm', ρ being the correlation under the tilt;
+    "tilted_slopes" is the derivative of that sum, taken at sΩ, in s at s = 1.
     """
-    n, of = len(c), PLAIN[kernel]
+    n, of = len(c), SUMMANDS[kernel]
     total = np.empty(len(states) * first.size)
     size = max(1, _CHUNK // n**2)
     for start in range(0, total.size, size):
@@ -239,4 +215,4 @@ def _arcsine_slopes(T: Array, uv: Array, s_i: Array, rest: Array, cross: Array) 
 
 
 #: What `plain_sums` adds up, by the name of the compiled kernel.
-PLAIN = {"tilted_arcsines": _arcsines, "tilted_slopes": _arcsine_slopes}
+SUMMANDS = {"tilted_arcsines": _arcsines, "tilted_slopes": _arcsine_slopes}

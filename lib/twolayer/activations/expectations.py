@@ -14,8 +14,7 @@ from typing import Self
 import numpy as np
 
 from twolayer.activations.derivatives import DriftSlopes
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 
 def diagonal(C: Array) -> Array:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import scipy
 
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: A normal variable is cut here: He₆(x)² exp(−x²/2) is 1e-19 there.
 FAR = 12.0
@@ -60,13 +60,7 @@ def radius_and_angle(outside: float, nodes: int) -> tuple[Array, Array, Array, A
 
 
 def beyond(c: Array, outside: float) -> tuple[Array, Array]:
-    """P(u > c) and E[u; u > c] for the angle u of `radius_and_angle`, at least two-dimensional.
-
-    Examples
-    --------
-    >>> [float(round(x, 6)) for x in beyond(np.array(0.0), math.inf)]
-    [0.5, 0.398942]
-    """
+    """P(u > c) and E[u; u > c] for the angle u of `radius_and_angle`, at least two-dimensional."""
     if outside == math.inf:
         return scipy.special.ndtr(-c), np.exp(-(np.clip(c, -FAR, FAR) ** 2) / 2) / np.sqrt(
             2 * np.pi
@@ -85,20 +79,10 @@ def fewer(nodes: int) -> int:
 
 
 def panels(breaks: Array, order: int, far: float = FAR) -> tuple[Array, Array]:
-    """Points and weights for the standard normal law, between and beyond breaks.
+    """Points and weights (..., (b + 1) order) for the standard normal law, `order` for each panel.
 
-    Parameters
-    ----------
-    breaks : array, shape (..., b)
-        Where the integrand has a kink.  Without any (b = 0) it is the Gauss-Hermite rule.
-    order : int
-        Points of a panel.
-    far : float
-        Where the law is cut, if there are breaks.
-
-    Returns
-    -------
-    points, weights : array, shape (..., (b + 1) order)
+    Panels lie between and beyond the `breaks` (..., b), where the integrand has kinks, and end at
+    ±far; without breaks (b = 0) it is the Gauss-Hermite rule.
 
     Examples
     --------

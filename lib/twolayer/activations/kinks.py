@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, shown
 
-Array = np.ndarray
 Function = Callable[[Array], Array]
 
 #: Kinks are looked for up to here, in cells of this width.
@@ -78,15 +78,7 @@ class Slope:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A function, its kinks, and by how much f and f′ jump there.
-
-    Attributes
-    ----------
-    function, derivative : callable
-    kinks, jumps, corners : array, shape (n,)
-    bends : tuple of float
-        Where f′ has a corner.
-    """
+    """A function, its kinks, and by how much f and f′ jump there; f′ has corners at the bends."""
 
     function: Function
     derivative: Function
@@ -166,19 +158,8 @@ def find_kinks(
     """The kinks and bends of a function from −40 to 40: cells are halved until one is seen.
 
     Halving a cell makes the fourth difference of a smooth function 16 times smaller, that at a
-    bend four times, at a corner twice, at a jump not at all.
-
-    Parameters
-    ----------
-    function : callable
-        On arrays.  Costs some 500,000 values of it.
-    given : tuple of float
-        What is known; nothing is looked for beside them.
-
-    Returns
-    -------
-    kinks, bends : tuple of float
-        All of them in order, the kinks that were found right to 1e-9, the bends to 1e-5.
+    bend four times, at a corner twice, at a jump not at all.  Kinks are right to 1e-9, bends to
+    1e-5; nothing is looked for beside those given.  Costs some 500,000 values.
 
     Raises
     ------
@@ -265,9 +246,8 @@ def _rounding(of: Split, x: Array) -> Array:
         kind = values.dtype if values.dtype.kind == "f" else np.dtype(float)
         values = values.astype(float)
         size = np.abs(values) + np.abs(x * np.gradient(values, x))
-    size += (
-        np.abs(of.corners).sum() * _FAR + np.abs(of.jumps).sum() + 1e-3 * _scales(of.function)[0]
-    )
+    kinks = np.abs(of.corners).sum() * _FAR + np.abs(of.jumps).sum()
+    size += kinks + 1e-3 * _scales(of.function)[0]
     return np.where(np.isfinite(size), np.finfo(kind).eps * size, np.inf)
 
 
@@ -280,13 +260,7 @@ def _scales(function: Function) -> tuple[float, float]:
 
 
 def check_derivative(function: Function, derivative: Function, kinks: tuple[float, ...]) -> None:
-    """Refuse a derivative that is not the function's, by differences at many points.
-
-    Raises
-    ------
-    InvalidInput
-        With a point at which the two differ by more than the differences may be wrong.
-    """
+    """Refuse a derivative that is not the function's, by differences at many points."""
     x = np.linspace(-6, 6, 1501) + 3.14159e-3
     x = x[_distance(x, kinks) > 1e-2]
     fine, coarse = (Slope(function, kinks, step)(x) for step in (1e-4, 4e-4))

@@ -15,9 +15,8 @@ import scipy
 
 from twolayer.activations import erf, square
 from twolayer.activations.activation import Activation
-from twolayer.support.checks import InvalidInput, choice
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.checks import InvalidInput, check_choice
 
 #: Every activation that has closed forms, by name.
 ACTIVATIONS: dict[str, Activation] = {
@@ -68,11 +67,7 @@ OTHERS: dict[str, Activation] = {
     "sigmoid": Activation("sigmoid", r"1/(1 + e^{-x})", _sigmoid, _slope_of_sigmoid, code=4),
 } | {
     f"he{n}": Activation(
-        f"he{n}",
-        rf"\mathrm{{He}}_{n}(x)",
-        _Hermite(n),
-        _Hermite(n - 1, float(n)),
-        code=10 + n,
+        f"he{n}", rf"\mathrm{{He}}_{n}(x)", _Hermite(n), _Hermite(n - 1, float(n)), code=10 + n
     )
     for n in range(1, 7)
 }
@@ -88,10 +83,6 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
         σ itself, for `Activation.of`.
     argument : str
         The name to use in the error.
-
-    Returns
-    -------
-    Activation
 
     Raises
     ------
@@ -112,7 +103,7 @@ def get(activation: str | Activation, argument: str = "activation") -> Activatio
             raise InvalidInput(argument, error.got, error.allowed) from error
     known = ACTIVATIONS | OTHERS
     try:
-        return known[choice(argument, activation, known)]
+        return known[check_choice(argument, activation, known)]
     except InvalidInput as error:
         allowed = f"{error.allowed}, or a function of an array"
         raise InvalidInput(argument, error.got, allowed) from None

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr, owens_t
 
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Beyond this a density is taken for zero: too small numbers are slow to reckon with.
 _NOWHERE = 20.0
@@ -28,23 +28,9 @@ def density(x: Array) -> Array:
 
 
 def coefficients(kinks: Array, order: int) -> tuple[Array, Array, Array]:
-    """E[f(g) h_r(g)] for r < order of ramp, step and peak, the last being δ(g − κ).
+    """E[f(g) h_r(g)] for 2 ≤ `order` terms r of ramp, step and peak δ(g − κ), each (order, ...).
 
-    Parameters
-    ----------
-    kinks : array, shape (...)
-    order : int
-        At least 2.
-
-    Returns
-    -------
-    ramp, step, peak : array, shape (order, ...)
-        Each the derivative of the one before: √r f_r of one is the f_(r−1) of the next.
-
-    Examples
-    --------
-    >>> [float(f[0].round(6)) for f in coefficients(np.array(0.0), 2)]
-    [0.398942, 0.5, 0.398942]
+    Each is the derivative of the one before: √r f_r of one is the f_(r−1) of the next.
     """
     peak = np.zeros((order, *kinks.shape))
     peak[0] = density(kinks)
@@ -59,14 +45,9 @@ def coefficients(kinks: Array, order: int) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Standard normal x and y with correlation ρ, and a kink in each.
+    """Standard normal x and y with correlation ρ in [−1, 1], and kinks a of x and b of y.
 
-    Parameters
-    ----------
-    a, b : array
-        Kinks of x and of y.
-    rho : array
-        In [−1, 1]; at ±1 where a step is at a kink it counts half.
+    At ρ = ±1, where a step is at a kink, it counts half.
 
     Examples
     --------

@@ -18,15 +18,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
 
 from twolayer.activations import conditional
-from twolayer.activations.expectations import Array, Expectations
+from twolayer.activations.expectations import Expectations
 from twolayer.activations.kinks import Slope, Split, split
 from twolayer.activations.series import Moments, moments, units
+from twolayer.support.arrays import Array
 
 if TYPE_CHECKING:
     from twolayer.activations.activation import Activation
@@ -48,19 +49,9 @@ _LEAST = 1e-7
 class Quadrature(Expectations):
     """Expectations for a student and a target of any kind.
 
-    Parameters
-    ----------
-    student, target : Activation
-    order : int
-        Terms of the series to begin with.
-    points : int
-        Points of Ψ^Var for smooth students, a power of two, split into `SCRAMBLINGS` scramblings.
-    tolerance : float
-        Relative to the sizes of the functions.
-
-    Notes
-    -----
-    The steeper σ(s g), the more terms the series needs: look at `error`.  At most 400.
+    `order` terms of the series to begin with; the steeper σ(s g), the more it needs (see `error`),
+    at most 400.  `points` of Ψ^Var for smooth students are a power of two, split into
+    `SCRAMBLINGS` scramblings; `tolerance` is relative to the sizes of the functions.
 
     Examples
     --------
@@ -88,18 +79,18 @@ class Quadrature(Expectations):
         )
 
     def two_point(self, Omega: Array, p: int) -> Array:
-        return self._settled(lambda order: self._two_point(Omega, p, order))[0]
+        return self._settled(self._two_point, Omega, p)[0]
 
     def coefficients(self, Omega: Array, c: Array, p: int) -> Array:
         if Omega.ndim > 2:
             return _for_each(lambda one: self.coefficients(one, c, p), Omega)
-        return self._settled(lambda order: self._coefficients(Omega, c, p, order))[0]
+        return self._settled(self._coefficients, Omega, c, p)[0]
 
     def gain(self, Q: Array, d: int | None = None) -> Array:
         """With ‖x‖² by differences along Q."""
         if Q.ndim > 2:
             return _for_each(lambda one: self.gain(one, d), Q)
-        gain = self._settled(lambda order: self._gain(Q, order))[0]
+        gain = self._settled(self._gain, Q)[0]
         if d is None:
             return gain
         return gain + (2 / d) * Slope(lambda s: self.gain(s * Q), step=1e-3)(1.0)
@@ -142,8 +133,8 @@ class Quadrature(Expectations):
         The larger of what the series says of itself and of what twice as many terms change.
         Excess risks below a millionth of the functions' squares are taken for as large.
         """
-        B, off_drift = self._settled(lambda order: self._coefficients(Omega, c, p, order))
-        V, off_risk = self._settled(lambda order: self._two_point(Omega, p, order))
+        B, off_drift = self._settled(self._coefficients, Omega, c, p)
+        V, off_risk = self._settled(self._two_point, Omega, p)
         finer = replace(self, order=min(2 * self.order, MOST_TERMS))
         B_finer, V_finer = finer.coefficients(Omega, c, p), finer.two_point(Omega, p)
         size = np.abs(V_finer).max() + _TINY
@@ -157,20 +148,18 @@ class Quadrature(Expectations):
         return float(max(off_drift, off_risk, *changes))
 
     def drift_error(self, Omega: Array, c: Array, p: int) -> float:
-        return self._settled(lambda order: self._coefficients(Omega, c, p, order))[1]
+        return self._settled(self._coefficients, Omega, c, p)[1]
 
     def risk_error(self, Omega: Array, p: int) -> float:
-        return self._settled(lambda order: self._two_point(Omega, p, order))[1]
+        return self._settled(self._two_point, Omega, p)[1]
 
-    def _settled(
-        self, of: Callable[[int], tuple[Array, float]], order: int | None = None
-    ) -> tuple[Array, float]:
+    def _settled(self, of: Callable[..., tuple[Array, float]], *state: Any) -> tuple[Array, float]:
         """Something and its error, with as many terms as it needs, or as are allowed."""
-        order = self.order if order is None else order
-        found, off = of(order)
+        order = self.order
+        found, off = of(*state, order)
         while off > self.tolerance / 100 and 2 * order <= MOST_TERMS:
             order *= 2
-            found, off = of(order)
+            found, off = of(*state, order)
         return found, off
 
     def _two_point(self, Omega: Array, p: int, order: int) -> tuple[Array, float]:

@@ -29,8 +29,7 @@ import numpy as np
 from twolayer.activations import orthants
 from twolayer.activations.gauss_rules import FAR, panels
 from twolayer.activations.kinks import Split
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Points of the line for each term, at least and at most; points of a panel, at least.
 _PER_TERM, _FEWEST, _MOST, _PANEL = 20, 960, 7680, 48
@@ -57,7 +56,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Units with one activation, seen along normal variables of their own.
+    """n units with one activation, seen along normal variables of their own.
 
     Attributes
     ----------
@@ -171,20 +170,10 @@ def _of_kinks(of: Split, size: Array, order: int) -> Array:
 
 
 def moments(first: Units, second: Units, rho: Array, same: bool) -> tuple[Moments, float]:
-    """The moments of all pairs with these correlations, and how far off they may be.
+    """The moments of all pairs with correlations ρ (rows, columns), and how far off they may be.
 
-    Parameters
-    ----------
-    first, second : Units
-    rho : array, shape (rows, columns)
-    same : bool
-        Whether both have the same activation.
-
-    Returns
-    -------
-    Moments
-    float
-        Error, relative to the size of the functions.  Costs O(rows · columns · order).
+    `same` says whether both have the same activation; the error is relative to the size of the
+    functions.  Costs O(rows · columns · order).
     """
     value, slope, own, bend = range(4)
     left, right = [value, own, bend, own], [value, slope, value, own]
@@ -250,12 +239,8 @@ def _closed_rows(first: Units, second: Units, rho: Array, rows: slice) -> Array:
     def summed(weights: Array, of_pair: Array, others: Array) -> Array:
         return (of_pair @ others) @ weights
 
-    J, K, jumps, corners = (
-        first.kinks.jumps,
-        first.kinks.corners,
-        second.kinks.jumps,
-        second.kinks.corners,
-    )
+    J, K = first.kinks.jumps, first.kinks.corners
+    jumps, corners = second.kinks.jumps, second.kinks.corners
     steps = summed(K, of.steps, corners)
     return np.stack(
         (

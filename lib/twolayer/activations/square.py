@@ -9,8 +9,7 @@ import numpy as np
 
 from twolayer.activations.derivatives import DriftSlopes
 from twolayer.activations.expectations import Expectations, diagonal
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 
 def sigma(x: Array) -> Array:

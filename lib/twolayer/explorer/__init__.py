@@ -3,7 +3,7 @@
 `compute` turns a request (plain data) into curves, overlaps and the Python call that makes
 them.  The live widget of a notebook (`Explorer`, which needs anywidget), the page's
 "Run live" (this package in the browser) and the page's precomputed triangle
-(`grid.triangle_grid`) all use it.
+(`companion.site.triangle_grid`) all use it.
 """
 
 from __future__ import annotations

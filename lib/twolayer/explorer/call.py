@@ -8,14 +8,6 @@ from twolayer.explorer.request import FLOWS, ORDER, TIMES, Request
 def python_call(asked: Request) -> str:
     """The Python code that computes what the explorer shows.
 
-    Parameters
-    ----------
-    asked : Request
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> print(python_call(Request(p=3, theories=("full",))).splitlines()[3])
@@ -39,12 +31,9 @@ def python_call(asked: Request) -> str:
                 f" terms={theory!r}, t_eval=t)"
             )
             continue
-        limit = theory == "mean-field-limit"
-        particles = (
-            f"tl.Particles.quadrature(np.eye({asked.k}), {asked.d}, order={ORDER})"
-            if limit
-            else "tl.Particles.from_weights(start)"
-        )
+        particles = "tl.Particles.from_weights(start)"
+        if theory == "mean-field-limit":
+            particles = f"tl.Particles.quadrature(np.eye({asked.k}), {asked.d}, order={ORDER})"
         d = "np.inf" if theory == "mean-field-orthogonal" else repr(asked.d)
         lines.append(
             f"{name} = tl.solve_mean_field(task, {particles}, np.eye({asked.k}), d={d}, t_eval=t)"

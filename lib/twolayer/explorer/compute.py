@@ -49,7 +49,7 @@ def compute(
     Parameters
     ----------
     request : mapping
-        See `Request.from_dict`.
+        See `Request.from_dict`, which raises `InvalidInput` before any work.
     report : callable, optional
         Called with the share done, 0 to 1, of the step whose name is the second argument;
         what it raises ends the computation and is passed on.
@@ -64,15 +64,7 @@ def compute(
         ``curves`` (list of ``theory``, ``label``, ``excess_risk``), ``frames`` (indices into
         t), ``M`` and ``Q`` at the frames for the first neurons, ``P``, ``sgd`` (``t``,
         ``low``, ``median``, ``high``) or None, ``scales``, ``call``, ``notes``, ``seconds``.
-
-    Raises
-    ------
-    InvalidInput
-        If the request cannot be used; before any work.
-
-    Notes
-    -----
-    The flow costs O(p⁴) a step with "full", O(p³) otherwise.
+        The flow costs O(p⁴) a step with "full", O(p³) otherwise.
 
     Examples
     --------
@@ -85,10 +77,9 @@ def compute(
     start, notes = asked.weights(), list[str]()
 
     def answer(paths: Mapping[str, _Path], sgd: dict[str, Any] | None = None) -> dict[str, Any]:
-        a, b, c = triangle.weights(asked.learning_rate, asked.d, asked.p)
         return {
             "request": asked.as_dict(),
-            "triangle": [a, b, c],
+            "triangle": list(triangle.weights(asked.learning_rate, asked.d, asked.p)),
             "t": t.tolist(),
             "curves": [
                 {"theory": name, "label": THEORIES[name], "excess_risk": _floor(path.excess_risk)}
@@ -145,16 +136,10 @@ def _theory(
     theory: str,
     tolerances: Mapping[str, float],
 ) -> _Path:
+    options = {"t_eval": t, "progress": False, **tolerances}
     if theory in FLOWS:
-        return solve(
-            task,
-            start.overlaps(),
-            learning_rate=asked.learning_rate,
-            terms=theory,
-            t_eval=t,
-            progress=False,
-            **tolerances,
-        )
+        rate = asked.learning_rate
+        return solve(task, start.overlaps(), learning_rate=rate, terms=theory, **options)
     P = np.eye(asked.k)
     if theory == "mean-field-limit":
         particles = Particles.quadrature(P, asked.d, order=ORDER)
@@ -163,7 +148,7 @@ def _theory(
     d = math.inf if theory == "mean-field-orthogonal" else asked.d
     if d == asked.k:  # there is nothing outside the span; q is zero but for rounding
         particles = dataclasses.replace(particles, q=np.zeros(particles.p))
-    return solve_mean_field(task, particles, P, d=d, t_eval=t, progress=False, **tolerances)
+    return solve_mean_field(task, particles, P, d=d, **options)
 
 
 def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[str, Any] | None:
@@ -188,12 +173,7 @@ def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[s
     if not whole.any():
         return None
     low, median, high = np.quantile(run.excess_risk[whole], (0.16, 0.5, 0.84), axis=0)
-    return {
-        "t": run.t.tolist(),
-        "low": _floor(low),
-        "median": _floor(median),
-        "high": _floor(high),
-    }
+    return {"t": run.t.tolist(), "low": _floor(low), "median": _floor(median), "high": _floor(high)}
 
 
 def _floor(values: np.ndarray) -> list[float]:
@@ -222,12 +202,7 @@ def _state(path: _Path | None, start: Weights) -> dict[str, Any]:
 
 def _scales(asked: Request) -> dict[str, Any]:
     found = regimes.scales(
-        asked.d,
-        asked.p,
-        asked.learning_rate,
-        asked.noise,
-        k=asked.k,
-        activation=asked.activation,
+        asked.d, asked.p, asked.learning_rate, asked.noise, k=asked.k, activation=asked.activation
     )
     return dataclasses.asdict(found)
 

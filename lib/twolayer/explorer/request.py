@@ -12,8 +12,15 @@ import numpy as np
 from twolayer.activations.known import ACTIVATIONS
 from twolayer.explorer import triangle
 from twolayer.problem.overlaps import Weights
-from twolayer.support.checks import InvalidInput, choice, integer, non_negative, positive, shown
-from twolayer.support.threads import COMPILED
+from twolayer.support.checks import (
+    InvalidInput,
+    check_choice,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    shown,
+)
+from twolayer.support.threads import HAS_COMPILER
 
 #: Initial laws, by name.
 STARTS = {"gaussian": "Gaussian weights", "in_target_span": "in the span of the targets"}
@@ -37,7 +44,7 @@ MOST_TIME, MOST_RUNS = 1e6, 64
 #: Recorded times beside t = 0.
 TIMES = 96
 #: Student updates that SGD may take in all, compiled or not: some seconds.
-BUDGET = 3e8 if COMPILED else 1e6
+BUDGET = 3e8 if HAS_COMPILER else 1e6
 #: Nodes of the quadrature of the initial law in each direction.
 ORDER = 8
 
@@ -49,6 +56,7 @@ class Request:
     Attributes
     ----------
     activation : str
+        One with closed forms.
     k, p, d : int
         Targets, students, dimension.
     learning_rate, noise : float
@@ -84,21 +92,10 @@ class Request:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
-        """Check plain data; what is missing takes its default.
+        """Check plain data, field → value; what is missing takes its default.
 
-        Parameters
-        ----------
-        values : mapping
-            Field → value; ``"triangle": [a, b, c]`` sets γ, d and p.
-
-        Returns
-        -------
-        Request
-
-        Raises
-        ------
-        InvalidInput
-            If a field is unknown, has no valid value, or the request is too large.
+        ``"triangle": [a, b, c]`` sets γ, d and p.  Raises `InvalidInput` if a field is unknown or
+        has no valid value, or if the request is too large.
         """
         if not isinstance(values, Mapping):
             raise InvalidInput("request", shown(values), "a mapping from field to value")
@@ -108,30 +105,28 @@ class Request:
             try:
                 a, b, c = given["triangle"]
             except (TypeError, ValueError):
-                raise InvalidInput(
-                    "triangle", shown(given["triangle"]), "three weights >= 0 of sum 1"
-                ) from None
+                raise triangle.no_weights(given["triangle"]) from None
             given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
         given.pop("triangle", None)
         for name in given:
-            choice("request", name, known)
+            check_choice("request", name, known)
         v = {**known, **given}
         theories = v["theories"]
         if not isinstance(theories, (list, tuple)) or not theories:
             raise InvalidInput("theories", shown(theories), f"some of {', '.join(THEORIES)}")
-        theories = tuple(dict.fromkeys(choice("theories", t, THEORIES) for t in theories))
+        theories = tuple(dict.fromkeys(check_choice("theories", t, THEORIES) for t in theories))
         request = cls(
-            activation=choice("activation", v["activation"], ACTIVATIONS),
-            k=integer("k", v["k"], 1),
-            p=integer("p", v["p"], 1),
-            d=integer("d", v["d"], 1),
-            learning_rate=positive("learning_rate", v["learning_rate"]),
-            noise=non_negative("noise", v["noise"]),
-            start=choice("start", v["start"], STARTS),
-            seed=integer("seed", v["seed"], 0),
+            activation=check_choice("activation", v["activation"], ACTIVATIONS),
+            k=check_integer("k", v["k"], 1),
+            p=check_integer("p", v["p"], 1),
+            d=check_integer("d", v["d"], 1),
+            learning_rate=check_positive("learning_rate", v["learning_rate"]),
+            noise=check_non_negative("noise", v["noise"]),
+            start=check_choice("start", v["start"], STARTS),
+            seed=check_integer("seed", v["seed"], 0),
             theories=theories,
-            t_max=positive("t_max", v["t_max"]),
-            runs=integer("runs", v["runs"], 0),
+            t_max=check_positive("t_max", v["t_max"]),
+            runs=check_integer("runs", v["runs"], 0),
         )
         request._check_size()
         return request
@@ -168,13 +163,7 @@ class Request:
         return getattr(Weights, self.start)(p=self.p, k=self.k, d=self.d, seed=self.seed)
 
     def times(self) -> np.ndarray:
-        """Zero, then `TIMES` logarithmic times up to t_max.
-
-        Examples
-        --------
-        >>> Request(t_max=10.0).times()[[0, 1, -1]].tolist()
-        [0.0, 0.01, 10.0]
-        """
+        """Zero, then `TIMES` logarithmic times up to t_max."""
         return np.r_[0.0, np.geomspace(min(0.1, self.t_max / 1000), self.t_max, TIMES)]
 
     def sgd_times(self) -> np.ndarray:

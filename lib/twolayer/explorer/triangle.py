@@ -17,23 +17,7 @@ RATE, DIMENSION, STUDENTS = 1.0, 4, 2
 
 
 def numbers(a: float, b: float, c: float) -> tuple[float, int, int]:
-    """γ, d and p at a point.
-
-    Parameters
-    ----------
-    a, b, c : float
-        >= 0, of sum 1 up to rounding.
-
-    Returns
-    -------
-    learning_rate : float
-        Rounded to three digits.
-    d, p : int
-
-    Raises
-    ------
-    InvalidInput
-        If they are no weights.
+    """γ, rounded to three digits, d and p at a point: weights a, b, c >= 0 of sum 1 up to rounding.
 
     Examples
     --------
@@ -41,32 +25,20 @@ def numbers(a: float, b: float, c: float) -> tuple[float, int, int]:
     ((1.0, 64, 2), (1.0, 4, 32), (0.0625, 4, 2))
     """
     weights = (a, b, c)
-    if not all(isinstance(x, (int, float)) and x >= -1e-9 for x in weights) or not math.isclose(
-        sum(weights), 1, abs_tol=1e-6
-    ):
-        raise InvalidInput("triangle", shown(weights), "three weights >= 0 of sum 1")
+    fit = all(isinstance(x, (int, float)) and x >= -1e-9 for x in weights)
+    if not fit or not math.isclose(sum(weights), 1, abs_tol=1e-6):
+        raise no_weights(weights)
     rate = float(f"{RATE * N**-a:.3g}")
     return rate, round(DIMENSION * N**b), round(STUDENTS * N**c)
 
 
+def no_weights(got: object) -> InvalidInput:
+    """The error for what are no weights."""
+    return InvalidInput("triangle", shown(got), "three weights >= 0 of sum 1")
+
+
 def weights(learning_rate: float, d: int, p: int) -> tuple[float, float, float]:
-    """Where a point (γ, d, p) is seen in the triangle, whatever its N.
-
-    Parameters
-    ----------
-    learning_rate : float
-    d, p : int
-
-    Returns
-    -------
-    a, b, c : float
-        Of sum 1; what is beyond an edge is drawn on it.
-
-    Examples
-    --------
-    >>> weights(1.0, 64, 2)
-    (0.0, 1.0, 0.0)
-    """
+    """Where (γ, d, p) is seen in the triangle, whatever its N; beyond an edge it is drawn on it."""
     logs = (math.log(RATE / learning_rate), math.log(d / DIMENSION), math.log(p / STUDENTS))
     positive = [max(x, 0.0) for x in logs]
     total = sum(positive)

@@ -26,12 +26,7 @@ _PAUSE = 0.2
 
 
 def info() -> dict[str, Any]:
-    """What the front end's form offers.
-
-    Returns
-    -------
-    dict
-    """
+    """What the front end's form offers."""
     return {
         "activations": {name: name for name in ACTIVATIONS},
         "starts": STARTS,
@@ -56,11 +51,6 @@ class Explorer(anywidget.AnyWidget):
     ----------
     answer : dict
         The last answer, of `compute`.
-
-    Raises
-    ------
-    InvalidInput
-        If the request cannot be used.
 
     Examples
     --------

@@ -21,16 +21,16 @@ from twolayer.problem.task import Task, coefficients, excess_risk_of, warn_unles
 from twolayer.results.trajectory import Divergence, Trajectory, named
 from twolayer.support.checks import (
     InvalidInput,
-    choice,
-    flag,
-    instance,
-    integer,
-    layer_rate,
-    positive,
-    schedule,
-    times,
+    check_choice,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_layer_rate,
+    check_positive,
+    check_schedule,
+    check_times,
 )
-from twolayer.support.integrate import IMPLICIT, METHODS, integrate
+from twolayer.support.integrate import IMPLICIT, ODE_METHODS, integrate
 from twolayer.support.versions import provenance
 
 
@@ -134,26 +134,26 @@ def solve(
     >>> print(f"{sol.excess_risk[1]:.4g}")
     0.01975
     """
-    instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
-    t_eval = times("t_eval", t_eval)
-    choice("terms", terms, TERMS)
-    choice("method", method, METHODS)
-    rtol, atol = positive("rtol", rtol), positive("atol", atol)
-    eta = layer_rate("second_layer_rate", second_layer_rate)
-    batch = integer("batch", batch, 1)
+    check_instance("task", task, Task)
+    check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
+    t_eval = check_times("t_eval", t_eval)
+    check_choice("terms", terms, TERMS)
+    check_choice("method", method, ODE_METHODS)
+    rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
+    eta = check_layer_rate("second_layer_rate", second_layer_rate)
+    batch = check_integer("batch", batch, 1)
     if learning_rate is not None:
-        gamma = schedule(learning_rate)
+        gamma = check_schedule(learning_rate)
     elif terms != "gradient-flow" or eta:
         why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
         raise InvalidInput("learning_rate", "None", f"given when {why}")
     else:
-        gamma = schedule(1.0)
+        gamma = check_schedule(1.0)
     d = dimension(terms, overlaps.P, d)
-    progress = flag("progress", progress)
+    progress = check_flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2
-        stop_at_risk = positive("stop_at_risk", stop_at_risk)
+        stop_at_risk = check_positive("stop_at_risk", stop_at_risk)
         if stop_at_risk <= floor:
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 

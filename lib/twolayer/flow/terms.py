@@ -32,11 +32,11 @@ from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, warn_unless_settled
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    choice,
-    instance,
-    integer,
-    non_negative,
+    check_array,
+    check_choice,
+    check_instance,
+    check_integer,
+    check_non_negative,
     shown,
 )
 
@@ -210,7 +210,7 @@ def right_hand_side(
     >>> dQ.round(6)
     array([[-2.4]])
     """
-    learning_rate = non_negative("learning_rate", learning_rate)
+    learning_rate = check_non_negative("learning_rate", learning_rate)
     flow = flow_at_any_rate(task, P, terms, d, a_star=a_star, batch=batch)
 
     def rhs(Q: Array, M: Array, a: Array | None = None) -> tuple[Array, Array]:
@@ -229,10 +229,10 @@ def flow_at_any_rate(
     batch: int = 1,
 ) -> Callable[[Array, Array, Array, float], tuple[Array, Array]]:
     """The function (Q, M, a, γ) → (dQ/dt, dM/dt); see `right_hand_side`."""
-    instance("task", task, Task)
-    noise_free, label_noise = TERMS[choice("terms", terms, TERMS)]
-    P = symmetric("P", array("P", P, (None, None)))
-    d, batch = dimension(terms, P, d), integer("batch", batch, 1)
+    check_instance("task", task, Task)
+    noise_free, label_noise = TERMS[check_choice("terms", terms, TERMS)]
+    P = symmetric("P", check_array("P", P, (None, None)))
+    d, batch = dimension(terms, P, d), check_integer("batch", batch, 1)
     if d is not None and batch > 1:
         raise InvalidInput("d", shown(d), "None with batches, whose samples have products in d")
     targets, noise, forms = second_layer("a_star", a_star, len(P)), task.noise, task.forms
@@ -266,13 +266,13 @@ def dimension(terms: str, P: Array, d: int | None) -> int | None:
         return None
     if terms != "full":
         raise InvalidInput("d", shown(d), f"None when terms is {terms!r}, which has no ‖x‖²")
-    return integer("d", d, max(1, int(np.linalg.matrix_rank(P, tol=1e-8, hermitian=True))))
+    return check_integer("d", d, max(1, int(np.linalg.matrix_rank(P, tol=1e-8, hermitian=True))))
 
 
 def _check(task: Task, overlaps: Overlaps) -> None:
     """Refuse what is none of them, and warn where expectations do not settle."""
-    instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps)
+    check_instance("task", task, Task)
+    check_instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
     off = task.forms.drift_error(overlaps.Omega, c, overlaps.p)
     warn_unless_settled({"the drift": (off, task.tolerance)}, stacklevel=4)

@@ -1,6 +1,6 @@
 """Erf: particles on a grid, one Hermite mode after another.
 
-In NumPy: `hermite.plain_field` and `hermite.plain_drift`.
+In NumPy: `plain_field` and `plain_drift` of `mean_field.erf_series`.
 """
 
 from __future__ import annotations

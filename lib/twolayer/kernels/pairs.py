@@ -1,6 +1,7 @@
 """Erf: arcsines over pairs of pairs of units, and sums over pairs of particles.
 
-In NumPy: `erf.plain_sums`, `pairs.plain_sums` and `pairs.plain_arcsines`.
+In NumPy: `activations.erf.plain_sums`, and `plain_sums` and `plain_arcsines` of
+`mean_field.erf_pairs`.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def pair_sums(
 ) -> np.ndarray:
     """Σ_j w_j A_ij α_j and, last, Σ_j w_j B_ij √q_j for the particles i of a range.
 
-    A and B are the averages over ξ in the head of `pairs`; `root` is √q.  With `itself`
-    ξ_ii = 1, without it the particle meets an independent copy.
+    A and B are the averages over ξ in the head of `mean_field.erf_pairs`; `root` is √q.  With
+    `itself` ξ_ii = 1, without it the particle meets an independent copy.
     """
     p, k = alpha.shape
     s, mean, first = np.empty(p), np.empty(p), np.empty(p)

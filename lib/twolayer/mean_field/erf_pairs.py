@@ -7,19 +7,20 @@ three-point function of erf needs of a pair only
     A_ij = E_ξ[1/√(s_i s_j − C_ij²)],   B_ij = E_ξ[ξ/√(s_i s_j − C_ij²)],   s_i = 1 + |α_i|² + q_i,
 
 a few square roots, so that for thousands of particles the p² pairs cost less than a
-form that is linear in p (`hermite.HermiteField`).  Compiled where numba is
+form that is linear in p (`erf_series`).  Compiled where numba is
 installed (`kernels.pairs`).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from twolayer.activations.gauss_rules import scalar_product
 from twolayer.problem.matrices import second_layer
-from twolayer.support.threads import COMPILED, spread
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: Pairs in flight without the compiler: their temporaries stay in the cache.
 _CHUNK = 30_000
@@ -29,12 +30,7 @@ class PairField:
     """σ(x) = erf(x/√2) by pairs; `Field` of `twolayer.mean_field.field`."""
 
     def __init__(
-        self,
-        L: Array,
-        outside: float,
-        self_term: str,
-        nodes: int,
-        a_star: Array | None = None,
+        self, L: Array, outside: float, self_term: str, nodes: int, a_star: Array | None = None
     ) -> None:
         self.L, self.self_term = L, self_term
         self.mean = second_layer("a_star", a_star, len(L)) / len(L)
@@ -78,13 +74,12 @@ class PairField:
         p = len(root)
         itself = self.self_term != "none"
         state = (np.ascontiguousarray(alpha), root, charge, self.xi, self.w_xi, itself)
-        if COMPILED:
+        if HAS_COMPILER:
             from twolayer.kernels import pairs as kernels
 
-            compiled = getattr(kernels, kernel)
-            rows = lambda start, stop: compiled(*state, start, stop)  # noqa: E731
-            return np.concatenate(spread(rows, p, p**2 * self.xi.size))
-        plain, size = PLAIN[kernel], max(1, _CHUNK // p)
+            rows = partial(getattr(kernels, kernel), *state)
+            return np.concatenate(on_all_cores(rows, p, p**2 * self.xi.size))
+        plain, size = _PLAIN[kernel], max(1, _CHUNK // p)
         parts = [plain(*state, start, min(start + size, p)) for start in range(0, p, size)]
         return np.concatenate(parts)
 
@@ -138,4 +133,4 @@ def plain_arcsines(
 
 
 #: What the compiled kernels compute, in NumPy.
-PLAIN = {"pair_sums": plain_sums, "pair_arcsines": plain_arcsines}
+_PLAIN = {"pair_sums": plain_sums, "pair_arcsines": plain_arcsines}

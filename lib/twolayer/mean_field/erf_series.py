@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from twolayer.activations import erf
 from twolayer.activations.gauss_rules import gauss_hermite
 from twolayer.problem.matrices import second_layer
-from twolayer.support.threads import COMPILED, spread
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: Particles at a time, whatever the number of cores.
 _STEP = 1024
@@ -35,12 +35,7 @@ class HermiteField:
     """σ(x) = erf(x/√2) on a grid in z; `Field` of `twolayer.mean_field.field`."""
 
     def __init__(
-        self,
-        L: Array,
-        outside: float,
-        self_term: str,
-        nodes: int,
-        a_star: Array | None = None,
+        self, L: Array, outside: float, self_term: str, nodes: int, a_star: Array | None = None
     ) -> None:
         self.self_term, self.outside, k = self_term, outside, len(L)
         x, wx = gauss_hermite(nodes)
@@ -109,12 +104,14 @@ class HermiteField:
         return out
 
     def _spread(self, kernel: str, state: tuple, counts: Array) -> list[Array]:
-        rows, work = PLAIN[kernel], float(len(self.z) * counts.sum())
-        if COMPILED:
+        if HAS_COMPILER:
             from twolayer.kernels import hermite as kernels
 
-            rows = getattr(kernels, kernel)
-        return spread(lambda *both: rows(*state, *both), len(counts), work, step=_STEP)
+            rows = partial(getattr(kernels, kernel), *state)
+        else:
+            rows = lambda *both: _PLAIN[kernel](*state, slice(*both))  # noqa: E731
+        work = float(len(self.z) * counts.sum())
+        return on_all_cores(rows, len(counts), work, step=_STEP)
 
     def _series(self, q: Array) -> tuple[Array, Array]:
         """κ_n for as many n as matter at these q, and how many matter for each particle."""
@@ -152,11 +149,10 @@ def plain_field(
     z: Array,
     counts: Array,
     terms: int,
-    start: int,
-    stop: int,
+    here: slice,
 ) -> Array:
     """Σ_i w_i S_n of a range of particles on the nodes z, (terms, nodes)."""
-    here, out = slice(start, stop), np.zeros((terms, len(z)))
+    out = np.zeros((terms, len(z)))
     for n, (S, *_) in enumerate(modes(alpha[here], q[here], z, counts[here])):
         out[n] = weight[here] @ S
     return out
@@ -170,11 +166,10 @@ def plain_drift(
     counts: Array,
     error: Array,
     measure: Array,
-    start: int,
-    stop: int,
+    here: slice,
 ) -> Array:
     """Σ_n D_n e_n z and, last, Σ_n E_n e_n over the nodes; see `kernels.hermite`."""
-    here, out = slice(start, stop), np.zeros((stop - start, z.shape[1] + 1))
+    out = np.zeros((len(q[here]), z.shape[1] + 1))
     for n, (S, D, E) in enumerate(modes(alpha[here], q[here], z, counts[here])):
         e = error[n] + own[here, None] * measure[n] * S
         out[:, :-1] += (D * e) @ z
@@ -183,4 +178,4 @@ def plain_drift(
 
 
 #: What the compiled kernels compute, in NumPy.
-PLAIN = {"hermite_field": plain_field, "hermite_drift": plain_drift}
+_PLAIN = {"hermite_field": plain_field, "hermite_drift": plain_drift}

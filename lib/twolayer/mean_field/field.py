@@ -1,7 +1,7 @@
 r"""The field that mean-field particles move in: closed form for square, quadrature otherwise.
 
 Erf has two better forms than the grid below, and the cheaper one is taken: pairs of particles
-(`pairs`) for few, a series in Hermite polynomials (`hermite`) for many.
+(`erf_pairs`) for few, a series in Hermite polynomials (`erf_series`) for many.
 
 Particles are given by α (p, k), their coordinates in an orthonormal basis of the target
 span, and q (p,).  The pre-activation of particle i is λ_i = α_i·z + √q_i ξ_i.  Outside the
@@ -29,9 +29,8 @@ from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.grid import GridField, target_axes
 from twolayer.mean_field.square import SquareField
 from twolayer.problem.task import Task
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput
-
-Array = np.ndarray
 
 SELF_TERMS = ("exact", "independent", "none")
 
@@ -72,27 +71,10 @@ def make_field(
     nodes: int,
     a_star: Array | None = None,
 ) -> Field:
-    """The field of so many particles, in the cheapest form.
+    """The field of p particles, in the cheapest form.
 
-    Parameters
-    ----------
-    task : Task
-    L : array, shape (k, k)
-        Targets in the orthonormal basis: P = L Lᵀ.
-    p : int
-        Number of particles.
-    outside : int or math.inf
-        d − k.
-    self_term : str
-        One of `SELF_TERMS`.
-    nodes : int
-        Quadrature nodes a direction.
-    a_star : array, shape (k,), optional
-        Second layer of the targets; ones by default.
-
-    Returns
-    -------
-    Field
+    P = L Lᵀ, L (k, k) being the targets in the orthonormal basis; `outside` is d − k, an integer or
+    infinite, `self_term` one of `SELF_TERMS`, `nodes` the quadrature nodes a direction.
     """
     if nodes > _MAX_NODES:
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
@@ -118,13 +100,8 @@ def settled(
 ) -> tuple[Field, int, float]:
     """The field with as many nodes as it needs in these states (α, q, a), or as are allowed.
 
-    Returns
-    -------
-    Field
-    nodes : int
-    error : float
-        Change of the drift with half as many nodes again, or by leaving out a third where there
-        may be no more, relative to its largest entry.
+    Also the nodes, and the change of the drift, relative to its largest entry, with half as many
+    nodes again, or by leaving out a third where there may be no more.
     """
     field = field_with(nodes)
     while True:
@@ -146,10 +123,8 @@ def settled(
 def _change(one: Field, other: Field, state: tuple[Array, Array, Array], weight: Array) -> float:
     """By how much the drift differs, relative to what it would be without the other particles."""
     alpha, q, a = state
-    mine, theirs, alone = (
-        np.column_stack(field.drift(alpha, q, charge))
-        for field, charge in ((one, weight * a), (other, weight * a), (one, 0 * a))
-    )
+    both = (one, weight * a), (other, weight * a), (one, 0 * a)
+    mine, theirs, alone = (np.column_stack(f.drift(alpha, q, charge)) for f, charge in both)
     return float(np.abs(mine - theirs).max() / max(np.abs(mine).max(), np.abs(alone).max(), _TINY))
 
 

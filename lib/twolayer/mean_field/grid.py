@@ -7,8 +7,7 @@ import numpy as np
 from twolayer.activations.gauss_rules import beyond, gauss_hermite, panels, radius_and_angle
 from twolayer.problem.matrices import second_layer
 from twolayer.problem.task import Task
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Values of σ in flight when the grid is summed over the angle.
 _CHUNK = 2_000_000
@@ -45,9 +44,8 @@ class GridField:
         self.radius = grid[-1].ravel()
         weights = np.meshgrid(*(w for _, w in axes), w_radius, indexing="ij")
         self.w_grid = np.prod(np.stack(weights, -1).reshape(-1, k + 1), axis=1)
-        self.target = (
-            task.target_activation.sigma(self.z @ L.T) @ second_layer("a_star", a_star, k) / k
-        )
+        a_star = second_layer("a_star", a_star, k)
+        self.target = task.target_activation.sigma(self.z @ L.T) @ a_star / k
         self.pair = Task(task.activation).forms  # of two students
         self.outside, self.split = outside, task.activation.split
         # One kink may lie at zero, and does for most; others are met as smooth functions are.
@@ -104,11 +102,8 @@ class GridField:
             own = charge * self._self_force(alpha, q)
             d_alpha += charge[:, None] * ((D * copy) @ self.z) - own[:, None] * alpha
             dq += charge * root * (E * copy).sum(1)
-            dq += (
-                charge * self._uncorrelated(alpha, q)
-                if self.self_term == "independent"
-                else -own * q
-            )
+            independent = self.self_term == "independent"
+            dq += charge * self._uncorrelated(alpha, q) if independent else -own * q
         return d_alpha, 2 * dq
 
     def force(self, alpha: Array, q: Array, charge: Array) -> Array:

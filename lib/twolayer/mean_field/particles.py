@@ -15,20 +15,21 @@ from numpy.typing import ArrayLike
 from twolayer.activations.gauss_rules import gauss_hermite, radius
 from twolayer.problem.matrices import TOLERANCE, second_layer, symmetric
 from twolayer.problem.overlaps import Weights
+from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    fits_in_memory,
-    flag,
-    instance,
-    integer,
+    check_array,
+    check_fits_in_memory,
+    check_flag,
+    check_instance,
+    check_integer,
     shown,
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    r"""Weighted particles (m, q).
+    """Weighted particles (m, q).
 
     Parameters
     ----------
@@ -70,65 +71,35 @@ class Particles:
         finite: bool = True,
         a: ArrayLike | None = None,
     ) -> None:
-        m, q = array("m", m, (None, None)), array("q", q, (None,))
+        m, q = check_array("m", m, (None, None)), check_array("q", q, (None,))
         p, k = m.shape
         if k == q.size != p:
             raise InvalidInput(
                 "m", f"shape {m.shape}", f"of shape {(k, p)}, as q has it: transposed"
             )
-        q = array("q", q, (p,))
+        q = check_array("q", q, (p,))
         if q.min() < -TOLERANCE * max(1.0, q.max()):
             raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
-        weight = array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
+        weight = check_array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
         if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
             raise InvalidInput("weight", shown(weight), "positive, with sum 1")
-        object.__setattr__(self, "m", m)
-        object.__setattr__(self, "q", array("q", np.maximum(q, 0.0), (p,)))
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "finite", flag("finite", finite))
-        object.__setattr__(self, "a", second_layer("a", a, p))
+        set_fields(self, m=m, q=check_array("q", np.maximum(q, 0.0), (p,)), weight=weight)
+        set_fields(self, finite=check_flag("finite", finite), a=second_layer("a", a, p))
 
     @property
     def p(self) -> int:
-        """Number of particles.
-
-        Examples
-        --------
-        >>> Particles([[0.5], [0.1]], [1.0, 1.0]).p
-        2
-        """
+        """Number of particles."""
         return self.m.shape[0]
 
     @property
     def k(self) -> int:
-        """Number of targets.
-
-        Examples
-        --------
-        >>> Particles([[0.5], [0.1]], [1.0, 1.0]).k
-        1
-        """
+        """Number of targets."""
         return self.m.shape[1]
 
     @classmethod
     def from_weights(cls, weights: Weights) -> Particles:
-        """One particle for each student.
-
-        Parameters
-        ----------
-        weights : Weights
-
-        Returns
-        -------
-        Particles
-            With equal weights and `finite` set.  Costs O(p k d).
-
-        Examples
-        --------
-        >>> Particles.from_weights(Weights.gaussian(p=4, k=2, d=5, seed=0)).m.shape
-        (4, 2)
-        """
-        instance("weights", weights, Weights)
+        """One particle of the same weight for each student, `finite` set; costs O(p k d)."""
+        check_instance("weights", weights, Weights)
         W, W_star, d = weights.W, weights.W_star, weights.d
         M, P = W @ W_star.T / d, W_star @ W_star.T / d
         inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
@@ -136,11 +107,12 @@ class Particles:
 
     @classmethod
     def quadrature(cls, P: ArrayLike, d: int, order: int = 8) -> Particles:
-        r"""The p = ∞ limit of Gaussian initial weights, by Gauss quadrature of their law.
+        """The p = ∞ limit of Gaussian initial weights, by Gauss quadrature of their law.
 
         Entries N(0, 1) make m ~ N(0, P/d) and d q ~ χ² with d − k degrees of freedom:
         tensor Gauss-Hermite times generalised Gauss-Laguerre nodes, which converge
-        spectrally in `order`.
+        spectrally in `order`.  There are order^(k+1) of them (order^k if d = k), less those whose
+        weight is 0 in floating point, with `finite` unset.
 
         Parameters
         ----------
@@ -151,17 +123,6 @@ class Particles:
         order : int
             Nodes in each of the k + 1 directions.
 
-        Returns
-        -------
-        Particles
-            order^(k+1) of them (order^k if d = k), less those whose weight is 0 in floating
-            point, with `finite` unset.
-
-        Raises
-        ------
-        InvalidInput
-            If P is not positive definite, d < k or order < 1.
-
         Examples
         --------
         >>> particles = Particles.quadrature([[1.0]], d=3, order=20)
@@ -170,8 +131,8 @@ class Particles:
         """
         L = cholesky(P)
         k = len(L)
-        d, order = integer("d", d, k), integer("order", order, 1)
-        fits_in_memory("order", order, float(order) ** (k + 1) * (2 * k + 4))
+        d, order = check_integer("d", d, k), check_integer("order", order, 1)
+        check_fits_in_memory("order", order, float(order) ** (k + 1) * (2 * k + 4))
         rho, ws = radius(d - k, order) if d > k else (np.zeros(1), np.ones(1))
         x, wx = gauss_hermite(order)
         nodes = np.array(list(product(*[x] * k, rho**2 / d)))
@@ -183,7 +144,7 @@ class Particles:
 
 def cholesky(P: ArrayLike) -> np.ndarray:
     """The lower triangular L with L Lᵀ = P; `InvalidInput` if P is not positive definite."""
-    P = array("P", P, (None, None))
+    P = check_array("P", P, (None, None))
     if P.shape[0] != P.shape[1]:
         raise InvalidInput("P", shown(P), "a symmetric matrix")
     try:

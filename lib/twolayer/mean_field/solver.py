@@ -24,15 +24,15 @@ from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.results.trajectory import Divergence
 from twolayer.support.checks import (
     InvalidInput,
-    choice,
-    flag,
-    instance,
-    integer,
-    layer_rate,
-    positive,
-    times,
+    check_choice,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_layer_rate,
+    check_positive,
+    check_times,
 )
-from twolayer.support.integrate import METHODS, integrate
+from twolayer.support.integrate import ODE_METHODS, integrate
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
@@ -53,11 +53,12 @@ def solve_mean_field(
     method: str = "DOP853",
     progress: bool = True,
 ) -> MeanFieldTrajectory:
-    r"""Integrate the mean-field flow of particles from t = 0.
+    """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).
 
     Parameters
     ----------
     task : Task
+        Activations and label noise.
     particles : Particles
         State at t = 0.
     P : array_like, shape (k, k)
@@ -91,14 +92,12 @@ def solve_mean_field(
         more than 1e-4 of its size, there will be so many, up to a grid of 10⁷ numbers; beyond
         there is a warning.  Without effect for square, in closed form.
     rtol, atol : float
+        Tolerances of the integrator.
     method : str
         One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
         columns by differences.
     progress : bool
-
-    Returns
-    -------
-    MeanFieldTrajectory
+        Whether to show a bar, if it takes more than a few seconds.
 
     Raises
     ------
@@ -113,10 +112,6 @@ def solve_mean_field(
     for many particles a series on a grid, O(p nodes^k) for each of its terms, about twenty at
     d − k = 3 and one at d = ∞: linear in p.
 
-    References
-    ----------
-    arXiv:2302.05882, section 4 (low- and high-dimensional mean field).
-
     Examples
     --------
     >>> import twolayer as tl
@@ -126,27 +121,27 @@ def solve_mean_field(
     >>> bool(mf.risk[0] < 1e-5)
     True
     """
-    instance("task", task, Task)
-    instance("particles", particles, Particles)
-    t_eval = times("t_eval", t_eval)
-    rtol, atol = positive("rtol", rtol), positive("atol", atol)
-    choice("method", method, METHODS)
-    nodes = integer("nodes", nodes, 2)
+    check_instance("task", task, Task)
+    check_instance("particles", particles, Particles)
+    t_eval = check_times("t_eval", t_eval)
+    rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
+    check_choice("method", method, ODE_METHODS)
+    nodes = check_integer("nodes", nodes, 2)
     L = cholesky(P)
     p, k = particles.p, particles.k
     if len(L) != k:
         raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
-    progress = flag("progress", progress)
+    progress = check_flag("progress", progress)
     if not (isinstance(d, float) and d == math.inf):
-        d = integer("d", d, k)
+        d = check_integer("d", d, k)
     q = particles.q
     if d == k:
         if q.max() > TOLERANCE * max(1.0, np.abs(particles.m).max()):
             raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
         q = np.zeros(p)  # what rounding has left
-    choice("self_term", self_term, SELF_TERMS)
+    check_choice("self_term", self_term, SELF_TERMS)
     a_star = second_layer("a_star", a_star, k)
-    ratio = layer_rate("second_layer_ratio", second_layer_ratio)
+    ratio = check_layer_rate("second_layer_ratio", second_layer_ratio)
     weight = particles.weight
     state = Unknowns((p, k), (p,), *([(p,)] if ratio else []))
 

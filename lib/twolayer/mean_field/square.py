@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twolayer.problem.matrices import second_layer
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 
 class SquareField:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.support.checks import InvalidInput, array, integer
+from twolayer.support.checks import InvalidInput, check_array, check_integer
 
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
 #: what an integrator at usual tolerances leaves behind.
@@ -23,7 +23,7 @@ def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
 
 def second_layer(argument: str, value: ArrayLike | None, size: int) -> np.ndarray:
     """A second layer of that size, read-only; ones if None."""
-    return array(argument, np.ones(size) if value is None else value, (size,))
+    return check_array(argument, np.ones(size) if value is None else value, (size,))
 
 
 def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
@@ -40,9 +40,9 @@ def symmetric(argument: str, matrix: np.ndarray) -> np.ndarray:
     return out
 
 
-def dimension(d: int, rank: int) -> int:
+def check_dimension(d: int, rank: int) -> int:
     """d, which must have room for vectors of this rank."""
-    d = integer("d", d, 1)
+    d = check_integer("d", d, 1)
     if d < rank:
         raise InvalidInput("d", str(d), f"at least {rank}, the rank of the vectors to be held")
     return d

@@ -13,17 +13,18 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.problem.matrices import TOLERANCE, assemble, dimension, second_layer, symmetric
+from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
+from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    fits_in_memory,
-    flag,
-    instance,
-    integer,
+    check_array,
+    check_fits_in_memory,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_seed,
     shown,
 )
-from twolayer.support.checks import seed as check_seed
 
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
@@ -33,17 +34,14 @@ _HIGH = 10
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    r"""Overlaps Q = W Wᵀ/d, M = W W*ᵀ/d and P = W* W*ᵀ/d of p students and k targets.
+    """Overlaps Q = W Wᵀ/d, M = W W*ᵀ/d and P = W* W*ᵀ/d of p students and k targets.
 
     Parameters
     ----------
-    Q : array_like, shape (p, p)
-    M : array_like, shape (p, k)
-    P : array_like, shape (k, k)
-    a : array_like, shape (p,), optional
-        Second layer of the students; ones by default, as in the paper.
-    a_star : array_like, shape (k,), optional
-        Second layer of the targets; likewise.
+    Q, M, P : array_like, shapes (p, p), (p, k) and (k, k)
+        The order parameters; Q and P symmetric.
+    a, a_star : array_like, shapes (p,) and (k,), optional
+        Second layers of students and targets; ones by default, as in the paper.
 
     Raises
     ------
@@ -75,18 +73,16 @@ class Overlaps:
         a: ArrayLike | None = None,
         a_star: ArrayLike | None = None,
     ) -> None:
-        m = array("M", M, (None, None))
-        q, targets = (array(name, value, (None, None)) for name, value in (("Q", Q), ("P", P)))
+        m = check_array("M", M, (None, None))
+        q, targets = check_array("Q", Q, (None, None)), check_array("P", P, (None, None))
         p, k = len(q), len(targets)
         if m.shape == (k, p) != (p, k):
             allowed = f"of shape {(p, k)}, students times targets, as Q and P have it: transposed"
             raise InvalidInput("M", f"shape {m.shape}", allowed)
         p, k = m.shape
-        object.__setattr__(self, "M", m)
-        object.__setattr__(self, "Q", symmetric("Q", array("Q", q, (p, p))))
-        object.__setattr__(self, "P", symmetric("P", array("P", targets, (k, k))))
-        object.__setattr__(self, "a", second_layer("a", a, p))
-        object.__setattr__(self, "a_star", second_layer("a_star", a_star, k))
+        set_fields(self, M=m, Q=symmetric("Q", check_array("Q", q, (p, p))))
+        set_fields(self, P=symmetric("P", check_array("P", targets, (k, k))))
+        set_fields(self, a=second_layer("a", a, p), a_star=second_layer("a_star", a_star, k))
         eigenvalues = np.linalg.eigvalsh(self.Omega)
         if eigenvalues[0] < -TOLERANCE * max(eigenvalues[-1], 0.0):
             raise InvalidInput(
@@ -122,10 +118,7 @@ class Overlaps:
         return self.factor().shape[1]
 
     def factor(self) -> np.ndarray:
-        """Vectors with these overlaps in the fewest dimensions.
-
-        F with F Fᵀ = Ω, students first, (p + k, rank).  Costs O((p + k)³).
-        """
+        """F (p + k, rank) with F Fᵀ = Ω, students first; costs O((p + k)³)."""
         values, vectors = np.linalg.eigh(self.Omega)
         kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
         rows = vectors[:, kept] * np.sqrt(values[kept])
@@ -136,14 +129,9 @@ class Overlaps:
         return rows @ (turn * np.sign(np.diagonal(triangle)))
 
     def embed(self, d: int, seed: int = 0) -> Weights:
-        """Weights in dimension d with exactly these overlaps, turned at random, in O(d (p + k)²).
+        """Weights in dimension d >= `rank` with exactly these overlaps, turned at random.
 
-        Parameters
-        ----------
-        d : int
-            Dimension, at least `rank`.
-        seed : int
-            Seed of the random orthonormal frame (Haar measure).
+        `seed` is that of the random orthonormal frame (Haar measure).  Costs O(d (p + k)²).
 
         Examples
         --------
@@ -153,8 +141,8 @@ class Overlaps:
         """
         rows = self.factor()
         rank = rows.shape[1]
-        d = dimension(d, rank)
-        fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
+        d = check_dimension(d, rank)
+        check_fits_in_memory("d", d, 2 * d * (rank + self.p + self.k))
         rng = np.random.default_rng(check_seed(seed))
         frame, triangle = np.linalg.qr(rng.standard_normal((d, rank)))
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
@@ -168,17 +156,11 @@ class Weights:
 
     Parameters
     ----------
-    W : array_like, shape (p, d)
-    W_star : array_like, shape (k, d)
-    a : array_like, shape (p,), optional
-        Second layer of the students; ones by default, as in the paper.
-    a_star : array_like, shape (k,), optional
-        Second layer of the targets; likewise.
-
-    Warns
-    -----
-    UserWarning
-        If all students, or all targets, are unit vectors: here their norm is about √d.
+    W, W_star : array_like, shapes (p, d) and (k, d)
+        A `UserWarning` if all students, or all targets, are unit vectors: here their norm is
+        about √d.
+    a, a_star : array_like, shapes (p,) and (k,), optional
+        Second layers of students and targets; ones by default, as in the paper.
 
     Examples
     --------
@@ -198,10 +180,10 @@ class Weights:
         a: ArrayLike | None = None,
         a_star: ArrayLike | None = None,
     ) -> None:
-        object.__setattr__(self, "W", array("W", W, (None, None)))
-        object.__setattr__(self, "W_star", array("W_star", W_star, (None, self.d)))
-        object.__setattr__(self, "a", second_layer("a", a, self.p))
-        object.__setattr__(self, "a_star", second_layer("a_star", a_star, self.k))
+        set_fields(self, W=check_array("W", W, (None, None)))
+        set_fields(self, W_star=check_array("W_star", W_star, (None, self.d)))
+        layers = second_layer("a", a, self.p), second_layer("a_star", a_star, self.k)
+        set_fields(self, a=layers[0], a_star=layers[1])
         _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
 
     @property
@@ -232,16 +214,9 @@ class Weights:
         """Students and targets with independent N(0, 1) entries.
 
         Targets are drawn first, students after, from ``default_rng(seed)``: the start of figures
-        2 left (p=10, k=2, d=3, seed=3), 3 and 5 b-d (seed=0) of arXiv:2302.05882.
-
-        Parameters
-        ----------
-        p, k, d : int
-            Numbers of students and targets, and dimension.
-        seed : int
-        orthonormal_target : bool
-            Replace the targets by an orthonormal basis of their span, of norm √d,
-            so that P = I; needs d >= k.
+        2 left (p=10, k=2, d=3, seed=3), 3 and 5 b-d (seed=0) of arXiv:2302.05882.  With
+        `orthonormal_target`, which needs d >= k, an orthonormal basis of their span, of norm √d,
+        replaces the targets, so that P = I.
 
         Examples
         --------
@@ -249,40 +224,28 @@ class Weights:
         >>> bool(np.allclose(w.overlaps().P, np.eye(2), atol=1e-14))
         True
         """
-        p, k, d = integer("p", p, 1), integer("k", k, 1), integer("d", d, 1)
+        p, k, d = check_integer("p", p, 1), check_integer("k", k, 1), check_integer("d", d, 1)
         _fit(p, k, d)
-        orthonormal_target = flag("orthonormal_target", orthonormal_target)
+        orthonormal_target = check_flag("orthonormal_target", orthonormal_target)
         rng = np.random.default_rng(check_seed(seed))
         W_star = rng.normal(size=(k, d))
         W = rng.normal(size=(p, d))
         if orthonormal_target:
-            dimension(d, k)
+            check_dimension(d, k)
             unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
             W_star = np.sqrt(d) * scipy.linalg.orth(unit.T).T
         return cls(W, W_star)
 
     @classmethod
     def in_target_span(cls, p: int, k: int, d: int, seed: int = 0) -> Weights:
-        """Students in the span of orthonormal targets, uniform on its sphere of radius √d.
+        """Students in the span of orthonormal targets, uniform on its sphere of radius √d; d >= k.
 
         M has the normalised rows of ``default_rng(seed).normal(size=(p, k))``, Q = M Mᵀ and P = I,
         whatever d is: the start of figures 2 right, 4 and 5 a of arXiv:2302.05882 (seed=0).  The
         targets point along the first k axes.
-
-        Parameters
-        ----------
-        p, k, d : int
-            Numbers of students and targets, and dimension, at least k.
-        seed : int
-
-        Examples
-        --------
-        >>> ov = Weights.in_target_span(p=10, k=5, d=50).overlaps()
-        >>> ov.rank, bool(np.allclose(ov.Q_perp, 0, atol=1e-14))
-        (5, True)
         """
-        p, k = integer("p", p, 1), integer("k", k, 1)
-        d = dimension(d, k)
+        p, k = check_integer("p", p, 1), check_integer("k", k, 1)
+        d = check_dimension(d, k)
         _fit(p, k, d)
         M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
         M /= np.linalg.norm(M, axis=1, keepdims=True)
@@ -292,20 +255,18 @@ class Weights:
 
 def no_second_layer(overlaps: Overlaps) -> None:
     """Refuse what is no overlaps, or has a second layer other than ones."""
-    instance("overlaps", overlaps, Overlaps)
+    check_instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
 
 
 def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
-    unit = [
-        name
-        for name, rows in weights.items()
-        if rows.shape[1] >= _HIGH
-        and np.allclose(np.einsum("ia,ia->i", rows, rows), 1.0, rtol=0, atol=2e-3)
-    ]
+    d = weights["W"].shape[1]
+    if d < _HIGH:
+        return
+    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
+    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
     if unit:
-        d = weights[unit[0]].shape[1]
         warnings.warn(
             f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
             f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
@@ -318,4 +279,4 @@ def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
 def _fit(p: int, k: int, d: int) -> None:
     """Refuse weights that the memory cannot hold."""
     argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
-    fits_in_memory(argument, value, (p + k) * d)
+    check_fits_in_memory(argument, value, (p + k) * d)

@@ -14,7 +14,14 @@ from twolayer.activations.expectations import Expectations
 from twolayer.activations.known import get
 from twolayer.activations.quadrature import Quadrature
 from twolayer.problem.overlaps import Overlaps
-from twolayer.support.checks import instance, integer, non_negative, power_of_two, probability
+from twolayer.support.arrays import set_fields
+from twolayer.support.checks import (
+    check_instance,
+    check_integer,
+    check_non_negative,
+    check_power_of_two,
+    check_probability,
+)
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
 _ROUNDING = 1e-12
@@ -27,12 +34,8 @@ class QuadratureWarning(UserWarning):
 def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: int = 3) -> None:
     """One `QuadratureWarning` of all expectations that may be off by more than they should be.
 
-    Parameters
-    ----------
-    errors : mapping
-        What each of them may be off by, and what it should be at most, relative.
-    stacklevel : int
-        Of the warning: 3 is the caller's caller.
+    `errors` has what each may be off by, and what it should be at most, relative; `stacklevel` 3
+    is the caller's caller.
     """
     bad = [
         f"{name} may be off by {error:.1g} of its size (wanted: {most:.1g})"
@@ -50,7 +53,9 @@ def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: i
 
 @dataclass(frozen=True)
 class Task:
-    r"""A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
+    """A student f(x) = (1/p) Σ_i a_i σ(w_i·x), a target y = (1/k) Σ_r a*_r σ*(w*_r·x) + √Δ z.
+
+    Source: arXiv:2302.05882, section 2.
 
     Parameters
     ----------
@@ -62,8 +67,8 @@ class Task:
     noise : float
         Variance Δ >= 0 of the label noise.
     order : int
-        Terms of the series to begin with, where there are no closed forms; they are doubled, up
-        to 400, until drift and risk have settled.
+        Terms of the series to begin with, 4 to 400, where there are no closed forms; they are
+        doubled, up to 400, until drift and risk have settled.
     points : int
         Quasi-random points of Ψ^Var to begin with, a power of two >= 128, likewise.
     tolerance : float
@@ -76,16 +81,6 @@ class Task:
     forms : Expectations
         The Gaussian expectations of this student and this target: closed where σ* = σ has
         closed forms, by `quadrature` otherwise.
-
-    Raises
-    ------
-    InvalidInput
-        If an activation is unknown or no function of arrays, `noise` is not a finite number
-        >= 0, or `order` or `points` is out of range.
-
-    References
-    ----------
-    Arnaboldi, Stephan, Krzakala & Loureiro (COLT 2023), arXiv:2302.05882, section 2.
 
     Examples
     --------
@@ -110,18 +105,16 @@ class Task:
         tolerance: float = 1e-6,
     ) -> None:
         student = get(activation)
-        target = (
-            student if target_activation is None else get(target_activation, "target_activation")
-        )
-        order, points = integer("order", order, 4, 400), power_of_two("points", points, 128, 2**24)
-        object.__setattr__(self, "activation", student)
-        object.__setattr__(self, "target_activation", target)
-        object.__setattr__(self, "noise", non_negative("noise", noise))
-        tolerance = probability("tolerance", tolerance)
-        object.__setattr__(self, "tolerance", tolerance)
+        target = student
+        if target_activation is not None:
+            target = get(target_activation, "target_activation")
+        order = check_integer("order", order, 4, 400)
+        points = check_power_of_two("points", points, 128, 2**24)
+        set_fields(self, activation=student, target_activation=target)
+        set_fields(self, noise=check_non_negative("noise", noise))
+        set_fields(self, tolerance=check_probability("tolerance", tolerance))
         forms = student.forms if target is student else None
-        forms = forms or Quadrature(student, target, order, points, tolerance)
-        object.__setattr__(self, "forms", forms)
+        set_fields(self, forms=forms or Quadrature(student, target, order, points, self.tolerance))
 
     @property
     def closed(self) -> bool:
@@ -136,9 +129,7 @@ class Task:
     def with_forms(self, forms: Expectations) -> Task:
         """The same task, its expectations found in another way."""
         out = object.__new__(Task)
-        for name in ("activation", "target_activation", "noise", "tolerance"):
-            object.__setattr__(out, name, getattr(self, name))
-        object.__setattr__(out, "forms", forms)
+        set_fields(out, **vars(self) | {"forms": forms})
         return out
 
     def __repr__(self) -> str:
@@ -148,33 +139,15 @@ class Task:
 
 
 def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
-    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets.
-
-    Examples
-    --------
-    >>> coefficients(np.ones(2), np.ones(1))
-    array([-0.5, -0.5,  1. ])
-    """
+    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets."""
     return np.concatenate((-a / len(a), a_star / len(a_star)))
 
 
 def excess_risk(task: Task, overlaps: Overlaps) -> float:
-    r"""Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
+    """Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
 
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
-
-    Returns
-    -------
-    float
-        Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.
-        Costs O((p + k)²).
-
-    References
-    ----------
-    arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
+    Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.  Costs
+    O((p + k)²).  Source: arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
 
     Examples
     --------
@@ -188,8 +161,8 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
 
 def _checked_risk(task: Task, overlaps: Overlaps) -> float:
     """`excess_risk`, called by a function that the user called."""
-    instance("task", task, Task)
-    instance("overlaps", overlaps, Overlaps)
+    check_instance("task", task, Task)
+    check_instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
     found = task.forms.risk_error(overlaps.Omega, overlaps.p)
     warn_unless_settled({"the risk": (found, task.forms.tolerance)}, stacklevel=4)
@@ -221,17 +194,7 @@ def without_rounding(value: float, scale: float) -> float:
 
 
 def risk(task: Task, overlaps: Overlaps) -> float:
-    """Population risk R = ½ E[(f(x) − y)²], label noise included.
-
-    Parameters
-    ----------
-    task : Task
-    overlaps : Overlaps
-
-    Returns
-    -------
-    float
-        `excess_risk` plus Δ/2.
+    """Population risk R = ½ E[(f(x) − y)²], label noise included: `excess_risk` plus Δ/2.
 
     Examples
     --------

@@ -27,14 +27,13 @@ class MeanFieldTrajectory(Result):
         Overlaps of the particles with the targets.
     q : array, shape (T, p)
         Squared norms outside the target span.
-    weight : array, shape (p,)
-    P : array, shape (k, k)
+    weight, P : array, shapes (p,) and (k, k)
+        Of the particles; overlaps of the targets.
     excess_risk, risk : array, shape (T,)
         R − Δ/2 and R.
-    task : Task
-    parameters, provenance : dict
-    a : array, shape (T, p)
-    a_star : array, shape (k,)
+    task, parameters, provenance
+        As in a `Trajectory`.
+    a, a_star : array, shapes (T, p) and (k,)
         Second layers of particles and targets.
 
     Examples
@@ -42,8 +41,8 @@ class MeanFieldTrajectory(Result):
     >>> import twolayer as tl
     >>> particles = tl.Particles.quadrature([[1.0]], d=3, order=6)
     >>> mf = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, t_eval=[0.0, 1.0])
-    >>> mf.M.shape, mf.q.shape
-    ((2, 36, 1), (2, 36))
+    >>> mf.M.shape, bool((abs(mf.cosines) <= 1 + 1e-12).all())
+    ((2, 36, 1), True)
     """
 
     FORMAT: ClassVar[str] = "twolayer mean field 1"
@@ -67,49 +66,17 @@ class MeanFieldTrajectory(Result):
 
     @property
     def q_total(self) -> np.ndarray:
-        """Squared norms of the particles, q + m P⁻¹ m, shape (T, p).
-
-        Examples
-        --------
-        >>> import twolayer as tl
-        >>> particles = tl.Particles([[0.5]], [1.0])
-        >>> path = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, t_eval=[0.0])
-        >>> path.q_total.tolist()
-        [[1.25]]
-        """
+        """Squared norms of the particles, q + m P⁻¹ m, shape (T, p)."""
         inside = np.einsum("tpr,rs,tps->tp", self.M, np.linalg.inv(self.P), self.M)
         return self.q + inside
 
     @property
     def cosines(self) -> np.ndarray:
-        """Cosines m/√(P q_total) of the particles with the targets, shape (T, p, k).
-
-        Examples
-        --------
-        >>> import twolayer as tl
-        >>> particles = tl.Particles.from_weights(tl.Weights.gaussian(p=4, k=1, d=3, seed=0))
-        >>> field = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, t_eval=[0, 1])
-        >>> bool((abs(field.cosines) <= 1 + 1e-12).all())
-        True
-        """
+        """Cosines m/√(P q_total) of the particles with the targets, shape (T, p, k)."""
         return self.M / np.sqrt(self.q_total[..., None] * np.diagonal(self.P))
 
     def to_xarray(self) -> xarray.Dataset:
-        """The same as a labelled `xarray.Dataset`.
-
-        Returns
-        -------
-        xarray.Dataset
-            On the dimensions time, particle, target, target_2.
-
-        Examples
-        --------
-        >>> import twolayer as tl
-        >>> particles = tl.Particles.from_weights(tl.Weights.gaussian(p=4, k=1, d=3, seed=0))
-        >>> field = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=3, t_eval=[0, 1])
-        >>> dict(field.to_xarray().sizes)
-        {'time': 2, 'particle': 4, 'target': 1, 'target_2': 1}
-        """
+        """A copy as a labelled dataset, on the dimensions time, particle, target, target_2."""
         import xarray
 
         data = {

@@ -17,7 +17,7 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
 from twolayer.problem.task import Task
-from twolayer.support.checks import InvalidInput, instance, shown
+from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
 if TYPE_CHECKING:
@@ -50,16 +50,7 @@ class Result:
 
     @property
     def risk(self) -> np.ndarray:
-        """Population risk R = excess risk + Δ/2, label noise included.
-
-        Examples
-        --------
-        >>> import twolayer as tl
-        >>> start = tl.Overlaps([[1.0]], [[0.3]], [[1.0]])
-        >>> path = tl.solve(tl.Task("erf", noise=0.5), start, learning_rate=0.1, t_eval=[1.0])
-        >>> bool(path.risk[0] == path.excess_risk[0] + 0.25)
-        True
-        """
+        """Population risk R = excess risk + Δ/2, label noise included."""
         return self.excess_risk + self.task.noise / 2
 
     def to_xarray(self) -> xarray.Dataset:
@@ -67,21 +58,9 @@ class Result:
         raise NotImplementedError
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write to a NetCDF file, whole or not at all.
+        """Write to a NetCDF file, whole or not at all; an existing one is replaced.
 
-        Parameters
-        ----------
-        path : path
-            An existing file is replaced.
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        OSError
-            If the folder does not exist or cannot be written.
+        Raises an `OSError` if the folder does not exist or cannot be written.
 
         Examples
         --------
@@ -102,19 +81,15 @@ class Result:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], task: Task | None = None) -> Self:
-        """Read what `save` wrote, bit for bit.
+        """Read what `save` wrote, bit for bit, by the class that wrote it.
 
         Parameters
         ----------
         path : path
+            Of the file.
         task : Task, optional
             The task it was made with.  Needed if that has functions of one's own, of which a
             file keeps no more than names and some values; checked to have these, and this noise.
-
-        Returns
-        -------
-        Trajectory or MeanFieldTrajectory
-            Of the class that is asked.
 
         Raises
         ------
@@ -122,21 +97,9 @@ class Result:
             If there is no such file.
         InvalidInput
             If the file is not of this kind, or is damaged, or is of another task.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> import twolayer as tl
-        >>> particles = tl.Particles([[0.5], [0.1]], [1.0, 1.0])
-        >>> task, P = tl.Task("square"), [[1.0]]
-        >>> field = tl.solve_mean_field(task, particles, P, d=3, t_eval=[0, 1])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     back = tl.MeanFieldTrajectory.load(field.save(f"{folder}/field.nc"))
-        >>> bool((back.M == field.M).all()), back.parameters["d"]
-        (True, 3)
         """
         if task is not None:
-            instance("task", task, Task)
+            check_instance("task", task, Task)
         data = read_netcdf(path, cls.FORMAT)
         try:
             arrays = {name: data.variables[name].values for name in ("time", *cls.ARRAYS)}

@@ -16,7 +16,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
 from twolayer.results.result import Result
-from twolayer.support.checks import InvalidInput, integer, shown
+from twolayer.support.checks import InvalidInput, check_integer, shown
 
 if TYPE_CHECKING:
     import xarray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory(Result):
-    r"""Overlaps and risk at recorded times.
+    """Overlaps and risk at recorded times.
 
     Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
     a copy, or what `to_xarray` returns, may be changed.
@@ -35,19 +35,16 @@ class Trajectory(Result):
         Times in units of p d/γ SGD steps: t = steps · γ/(p d).
     Q : array, shape ([R,] T, p, p)
         Or ([R,] T, p), its diagonal, if `simulate` was asked to record "norms".
-    M : array, shape ([R,] T, p, k)
-    P : array, shape (k, k)
+    M, P : array, shapes ([R,] T, p, k) and (k, k)
         Overlaps; P does not move.
-    a : array, shape ([R,] T, p)
-    a_star : array, shape (k,)
+    a, a_star : array, shapes ([R,] T, p) and (k,)
         Second layers of students and targets, ones if there is none; a_star does not move.
     steps : array of int64, shape (T,), or None
         Of `simulate`: the SGD steps after which was recorded, each once.
-    excess_risk : array, shape ([R,] T)
-        R − Δ/2.
-    risk : array, shape ([R,] T)
-        R, label noise included.
+    excess_risk, risk : array, shape ([R,] T)
+        R − Δ/2, and R, label noise included.
     task : Task
+        The problem.
     parameters : dict
         Every argument that shaped the result.
     provenance : dict
@@ -57,12 +54,8 @@ class Trajectory(Result):
     --------
     >>> import twolayer as tl
     >>> ov = tl.Weights.in_target_span(p=2, k=1, d=4).overlaps()
-    >>> sol = tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
-    >>> sol
+    >>> tl.solve(tl.Task("erf"), ov, terms="gradient-flow", t_eval=[0.0, 1.0])
     Trajectory(2 times from 0 to 1, p=2, k=1, Task('erf', noise=0))
-    >>> dict(sol.to_xarray().sizes) == {
-    ...     "time": 2, "neuron": 2, "neuron_2": 2, "target": 1, "target_2": 1}
-    True
     """
 
     FORMAT: ClassVar[str] = "twolayer trajectory 1"
@@ -96,14 +89,10 @@ class Trajectory(Result):
         run : int
             Index of the run, where there are runs.
 
-        Returns
-        -------
-        Overlaps
-
         Raises
         ------
         InvalidInput
-            If only the norms were recorded.
+            If only the norms were recorded, or the run had blown up by then.
 
         Examples
         --------
@@ -127,14 +116,10 @@ class Trajectory(Result):
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
     def to_xarray(self) -> xarray.Dataset:
-        """The same as a labelled `xarray.Dataset`, with units and parameters in its attributes.
+        """A copy as a labelled dataset, with units and parameters in its attributes.
 
-        Returns
-        -------
-        xarray.Dataset
-            Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of
-            `simulate`), time, neuron, neuron_2, target, target_2; of `simulate` the coordinate
-            steps, too.  Its arrays are copies.
+        Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of `simulate`),
+        time, neuron, neuron_2, target, target_2; of `simulate` the coordinate steps, too.
 
         Examples
         --------
@@ -147,20 +132,15 @@ class Trajectory(Result):
         import xarray
 
         run = ("run",) if self.M.ndim == 4 else ()
-        unit = {"units": "1"}
-        label = "overlap of {} and {}, divided by d"
+        time, of = (*run, "time"), "overlap of {} and {}, divided by d".format
         data = {
-            "Q": (
-                (*run, "time", "neuron", "neuron_2")[: self.Q.ndim],
-                self.Q,
-                label.format("students", "students"),
-            ),
-            "M": ((*run, "time", "neuron", "target"), self.M, label.format("students", "targets")),
-            "P": (("target", "target_2"), self.P, label.format("targets", "targets")),
-            "a": ((*run, "time", "neuron"), self.a, "second layer of the students"),
+            "Q": ((*time, "neuron", "neuron_2")[: self.Q.ndim], self.Q, of("students", "students")),
+            "M": ((*time, "neuron", "target"), self.M, of("students", "targets")),
+            "P": (("target", "target_2"), self.P, of("targets", "targets")),
+            "a": ((*time, "neuron"), self.a, "second layer of the students"),
             "a_star": (("target",), self.a_star, "second layer of the targets"),
-            "excess_risk": ((*run, "time"), self.excess_risk, "population risk minus Δ/2"),
-            "risk": ((*run, "time"), self.risk, "population risk, label noise included"),
+            "excess_risk": (time, self.excess_risk, "population risk minus Δ/2"),
+            "risk": (time, self.risk, "population risk, label noise included"),
         }
         scheduled = isinstance(self.parameters.get("learning_rate"), str)
         clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
@@ -171,19 +151,13 @@ class Trajectory(Result):
             coords["steps"] = ("time", self.steps, {"long_name": "SGD steps", "units": "1"})
         for name, (dims, values, _) in data.items():
             if name in "QMP":
-                coords |= {
-                    dim: np.arange(size)
-                    for dim, size in zip(dims, values.shape, strict=True)
-                    if dim != "time"
-                }
-        return xarray.Dataset(
-            {
-                n: (dims, values, unit | {"long_name": text})
-                for n, (dims, values, text) in data.items()
-            },
-            coords,
-            self._labels(),
-        ).copy(deep=True)
+                sizes = zip(dims, values.shape, strict=True)
+                coords |= {dim: np.arange(size) for dim, size in sizes if dim != "time"}
+        labelled = {
+            name: (dims, values, {"units": "1", "long_name": text})
+            for name, (dims, values, text) in data.items()
+        }
+        return xarray.Dataset(labelled, coords, self._labels()).copy(deep=True)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -259,12 +233,11 @@ def named(learning_rate: float | Callable[[float], float] | None) -> float | str
 
 
 def _index(argument: str, value: int, size: int) -> int:
-    allowed = f"an index of {size}, from {-size} to {size - 1}"
     try:
-        number = integer(argument, value, -size, size - 1)
+        return check_integer(argument, value, -size, size - 1)
     except InvalidInput:
+        allowed = f"an index of {size}, from {-size} to {size - 1}"
         raise InvalidInput(argument, shown(value), allowed) from None
-    return number
 
 
 def risk_error(path: Trajectory) -> dict[str, tuple[float, float]]:

@@ -17,7 +17,13 @@ import numpy as np
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task
 from twolayer.sgd.method import by_batches, choose
-from twolayer.support.checks import InvalidInput, fits_in_memory, integer, schedule, shown
+from twolayer.support.checks import (
+    InvalidInput,
+    check_fits_in_memory,
+    check_integer,
+    check_schedule,
+    shown,
+)
 from twolayer.support.versions import versions
 
 #: What of Q is recorded.
@@ -146,12 +152,12 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     Raises `InvalidInput` if what was asked for does not fit together.
     """
     start, batch = asked.start, asked.batch
-    gamma = schedule(asked.learning_rate)
+    gamma = check_schedule(asked.learning_rate)
     d = _dimension(start, asked.d)
     method, block, why = choose(asked.method, start.p, start.k, d, batch)
     gram = min(start.p, block) if by_batches(start.p, batch, block) else block
     width = start.p + start.k + gram if method == "projected" else 0
-    fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
+    check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
     rates, samples = _units(asked, gamma, block, start.p * d * batch)
     plan = Plan(
@@ -203,14 +209,14 @@ def fingerprint(plan: Plan) -> dict[str, Any]:
 def _dimension(start: Weights | Overlaps, d: int | None) -> int:
     """The dimension of the data, which the start must fit into."""
     if isinstance(start, Weights):
-        if d is not None and integer("d", d, 1) != start.d:
+        if d is not None and check_integer("d", d, 1) != start.d:
             raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
         return start.d
     if not isinstance(start, Overlaps):
         raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
     if d is None:
         raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
-    d = integer("d", d, 1)
+    d = check_integer("d", d, 1)
     if d < start.rank:
         raise InvalidInput("d", str(d), f"at least {start.rank}, the rank of Ω")
     return d

@@ -30,16 +30,16 @@ from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
 from twolayer.support.checks import (
-    choice,
-    fits_in_memory,
-    flag,
-    instance,
-    integer,
-    layer_rate,
-    times,
+    check_choice,
+    check_executor,
+    check_fits_in_memory,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_layer_rate,
+    check_seed,
+    check_times,
 )
-from twolayer.support.checks import executor as check_executor
-from twolayer.support.checks import seed as check_seed
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress
 
@@ -150,20 +150,22 @@ def simulate(
     'projected'
     """
     started = time.perf_counter()
-    instance("task", task, Task)
-    t_eval = times("t_eval", t_eval)
-    batch = integer("batch", batch, 1, _LARGEST_BATCH)
-    eta = layer_rate("second_layer_rate", second_layer_rate)
-    runs, seed, progress = integer("runs", runs, 1), check_seed(seed), flag("progress", progress)
-    choice("method", method, METHODS)
-    choice("record", record, RECORDS)
-    choice("on_divergence", on_divergence, ON_DIVERGENCE)
+    check_instance("task", task, Task)
+    t_eval = check_times("t_eval", t_eval)
+    batch = check_integer("batch", batch, 1, _LARGEST_BATCH)
+    eta = check_layer_rate("second_layer_rate", second_layer_rate)
+    runs = check_integer("runs", runs, 1)
+    seed = check_seed(seed)
+    progress = check_flag("progress", progress)
+    check_choice("method", method, METHODS)
+    check_choice("record", record, RECORDS)
+    check_choice("on_divergence", on_divergence, ON_DIVERGENCE)
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
     asked = (task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     plan, why = make_plan(Asked(*asked))
-    fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
+    check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
     options |= {"started": started, "on_divergence": on_divergence}

@@ -19,16 +19,9 @@ _FASTEST, _FASTEST_LAYER = 1e15, 1e9
 
 
 class InvalidInput(ValueError):
-    """An argument that cannot be used.
+    """An argument that cannot be used: its name, what it was, and what it may be.
 
-    Parameters
-    ----------
-    argument : str
-        Name of the argument.
-    got : object
-        What it was.
-    allowed : str
-        What it may be.
+    Whatever takes arguments raises it, before any work wherever that can be known.
 
     Examples
     --------
@@ -53,7 +46,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def real(argument: str, value: Any, allowed: str = "a finite number") -> float:
+def check_real(argument: str, value: Any, allowed: str = "a finite number") -> float:
     """`value` as a finite float; booleans, text and arrays are refused."""
     if isinstance(value, (bool, np.bool_, str, bytes)) or getattr(value, "ndim", 0):
         raise InvalidInput(argument, shown(value), allowed)
@@ -66,55 +59,47 @@ def real(argument: str, value: Any, allowed: str = "a finite number") -> float:
     return number
 
 
-def positive(argument: str, value: Any) -> float:
+def _check_real(argument: str, value: Any, allowed: str, fits: Callable[[float], bool]) -> float:
+    number = check_real(argument, value, allowed)
+    if not fits(number):
+        raise InvalidInput(argument, shown(value), allowed)
+    return number
+
+
+def check_positive(argument: str, value: Any) -> float:
     """`value` as a float > 0."""
-    allowed = "a finite number > 0"
-    number = real(argument, value, allowed)
-    if number <= 0:
-        raise InvalidInput(argument, shown(value), allowed)
-    return number
+    return _check_real(argument, value, "a finite number > 0", lambda x: x > 0)
 
 
-def non_negative(argument: str, value: Any) -> float:
+def check_non_negative(argument: str, value: Any) -> float:
     """`value` as a float >= 0."""
-    allowed = "a finite number >= 0"
-    number = real(argument, value, allowed)
-    if number < 0:
-        raise InvalidInput(argument, shown(value), allowed)
-    return number
+    return _check_real(argument, value, "a finite number >= 0", lambda x: x >= 0)
 
 
-def probability(argument: str, value: Any) -> float:
+def check_probability(argument: str, value: Any) -> float:
     """`value` as a float above 0 and below 1."""
-    allowed = "a number above 0 and below 1"
-    number = real(argument, value, allowed)
-    if not 0 < number < 1:
-        raise InvalidInput(argument, shown(value), allowed)
-    return number
+    return _check_real(argument, value, "a number above 0 and below 1", lambda x: 0 < x < 1)
 
 
-def learning_rate(value: Any) -> float:
+def check_learning_rate(value: Any) -> float:
     """`value` as a learning rate > 0; beyond `_FASTEST` an integrator would never end."""
     allowed = f"a finite number > 0, at most {_FASTEST:.0e}"
-    number = real("learning_rate", value, allowed)
-    if not 0 < number <= _FASTEST:
-        raise InvalidInput("learning_rate", shown(value), allowed)
-    return number
+    return _check_real("learning_rate", value, allowed, lambda x: 0 < x <= _FASTEST)
 
 
-def layer_rate(argument: str, value: Any) -> float:
+def check_layer_rate(argument: str, value: Any) -> float:
     """`value` as a learning rate >= 0 of the second layer; far beyond, nothing else would move."""
-    number = non_negative(argument, value)
+    number = check_non_negative(argument, value)
     if number > _FASTEST_LAYER:
         raise InvalidInput(argument, shown(value), f"at most {_FASTEST_LAYER:.0e}")
     return number
 
 
-def schedule(value: Any) -> Callable[[float], float]:
+def check_schedule(value: Any) -> Callable[[float], float]:
     """A learning rate, or a function of t that gives one, as a function of t."""
     if not callable(value):
         try:
-            rate = learning_rate(value)
+            rate = check_learning_rate(value)
         except InvalidInput as error:
             allowed = f"{error.allowed}, or a function of t"
             raise InvalidInput("learning_rate", error.got, allowed) from None
@@ -126,31 +111,31 @@ def schedule(value: Any) -> Callable[[float], float]:
         except Exception as error:  # whatever a function of the user's may raise
             got = f"{type(error).__name__} at t = {t:g}"
             raise InvalidInput("learning_rate", got, "a function of t") from error
-        return learning_rate(found)
+        return check_learning_rate(found)
 
     rate_at(0.0)
     return rate_at
 
 
-def seed(value: Any) -> int:
+def check_seed(value: Any) -> int:
     """`value` as a seed, an int >= 0 of any size."""
-    return integer("seed", value, 0, maximum=None)
+    return check_integer("seed", value, 0, maximum=None)
 
 
-def flag(argument: str, value: Any) -> bool:
+def check_flag(argument: str, value: Any) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise InvalidInput(argument, shown(value), "True or False")
     return bool(value)
 
 
-def instance(argument: str, value: Any, kind: type, allowed: str = "") -> None:
+def check_instance(argument: str, value: Any, kind: type, allowed: str = "") -> None:
     """Refuse a `value` that is not of this kind."""
     if not isinstance(value, kind):
         raise InvalidInput(argument, shown(value), allowed or f"a twolayer.{kind.__name__}")
 
 
-def executor(value: Any) -> None:
+def check_executor(value: Any) -> None:
     """Refuse what is neither None nor an instance of something like a `concurrent.futures` one."""
     if value is None:
         return
@@ -158,7 +143,7 @@ def executor(value: Any) -> None:
         raise InvalidInput("executor", shown(value), "a concurrent.futures.Executor or None")
 
 
-def fits_in_memory(argument: str, value: object, numbers: float) -> None:
+def check_fits_in_memory(argument: str, value: object, numbers: float) -> None:
     """Refuse an argument that asks for more numbers than the memory of this machine holds."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -169,7 +154,7 @@ def fits_in_memory(argument: str, value: object, numbers: float) -> None:
         raise InvalidInput(argument, shown(value), allowed)
 
 
-def integer(argument: str, value: Any, minimum: int, maximum: int | None = 2**53) -> int:
+def check_integer(argument: str, value: Any, minimum: int, maximum: int | None = 2**53) -> int:
     """`value` as an int >= `minimum`; a float such as 1e6 is taken if it is whole."""
     allowed = f"an integer >= {minimum}"
     if isinstance(value, (float, np.floating)) and value == np.floor(value) and abs(value) < 2**53:
@@ -187,15 +172,15 @@ def integer(argument: str, value: Any, minimum: int, maximum: int | None = 2**53
     return number
 
 
-def power_of_two(argument: str, value: Any, minimum: int, maximum: int) -> int:
+def check_power_of_two(argument: str, value: Any, minimum: int, maximum: int) -> int:
     """`value` as a power of two in this range."""
-    number = integer(argument, value, minimum, maximum)
+    number = check_integer(argument, value, minimum, maximum)
     if number & (number - 1):
         raise InvalidInput(argument, str(number), "a power of two")
     return number
 
 
-def choice(argument: str, value: Any, options: Iterable[str]) -> str:
+def check_choice(argument: str, value: Any, options: Iterable[str]) -> str:
     """`value`, which must be one of the names in `options`."""
     names = list(options)
     if not isinstance(value, str) or value not in names:
@@ -203,7 +188,7 @@ def choice(argument: str, value: Any, options: Iterable[str]) -> str:
     return value
 
 
-def array(
+def check_array(
     argument: str, value: ArrayLike, shape: tuple[int | None, ...], or_number: bool = False
 ) -> np.ndarray:
     """A read-only float64 copy of `value` with the given shape (None: any length >= 1).
@@ -241,9 +226,9 @@ def array(
     return out
 
 
-def times(argument: str, value: ArrayLike) -> np.ndarray:
+def check_times(argument: str, value: ArrayLike) -> np.ndarray:
     """`value` as a one-dimensional array of times >= 0, each once, given in their order."""
-    out = array(argument, value, (None,))
+    out = check_array(argument, value, (None,))
     if out[0] < 0 or (np.diff(out) < 0).any():
         raise InvalidInput(argument, shown(value), "times >= 0 that do not decrease")
     return np.unique(out)

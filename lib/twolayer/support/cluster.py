@@ -23,19 +23,10 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://\S+")
 
 @contextmanager
 def cluster(address: str) -> Iterator[Executor]:
-    """An executor for the Dask cluster of a scheduler, for as long as the block lasts.
+    """An executor for a Dask cluster, by its scheduler's address, for as long as the block lasts.
 
-    Work of a worker that dies is done again by another.
-
-    Parameters
-    ----------
-    address : str
-        As "tcp://scheduler:8786".
-
-    Raises
-    ------
-    InvalidInput
-        If there is no scheduler at this address, or dask.distributed is not installed.
+    Work of a worker that dies is done again by another.  `InvalidInput` if there is no scheduler
+    at this address, as "tcp://scheduler:8786", or dask.distributed is not installed.
     """
     try:
         from distributed import Client
@@ -57,13 +48,8 @@ def cluster(address: str) -> Iterator[Executor]:
 def check_workers(executor: Executor | None, module: str) -> None:
     """Refuse a Dask executor whose workers are none, or cannot run a module as it is here.
 
-    Work would wait for a worker for ever, and one without the package does not say so.  Other
-    executors are not looked at.
-
-    Raises
-    ------
-    InvalidInput
-        Within ten seconds.
+    Work would wait for a worker for ever, and one without the package does not say so.  Refused
+    within ten seconds; other executors are not looked at.
     """
     client = getattr(executor, "_client", None)
     if not hasattr(client, "scheduler_info") or client.asynchronous:

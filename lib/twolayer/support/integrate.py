@@ -1,9 +1,7 @@
 """Integrate an ODE through given times with SciPy's adaptive steppers.
 
-What `solve` and `solve_mean_field` share: results at exactly the times asked for, an
-early stop, a progress bar, Ctrl-C that keeps what was reached, and a failure that is
-reported instead of swallowed.  Knows nothing of overlaps; builds on `errors`, `progress` and
-`threads`.
+What `solve` and `solve_mean_field` share: results at exactly the times asked for, an early stop, a
+progress bar, Ctrl-C that keeps what was reached, and a failure that is reported.
 """
 
 from __future__ import annotations
@@ -17,14 +15,13 @@ from typing import Any
 import numpy as np
 import scipy
 
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import Progress
 from twolayer.support.threads import apart
 
-Array = np.ndarray
-
 #: SciPy's scipy.integrate.
-METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
+ODE_METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
 IMPLICIT = ("LSODA", "Radau", "BDF")
 
 #: Numbers in flight when a Jacobian is made by differences.
@@ -38,7 +35,7 @@ LATEST = 1e15
 _MANY = 1000
 #: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
 #: Implicit steps grow with the time that has passed, where little happens.
-_LOOK, _TOO_MANY, _TOO_MANYIMPLICIT = 500, 1e8, 1e10
+_LOOK, _TOO_MANY, _TOO_MANY_IMPLICIT = 500, 1e8, 1e10
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -46,22 +43,11 @@ _BLOW_UP = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """States at the times that were reached.
+    """States y (n, N) at the times t (n,) that were reached.
 
-    Attributes
-    ----------
-    t : array, shape (n,)
-    y : array, shape (n, N)
-    steps : int
-        Accepted steps of the integrator.
-    reached : float
-        Where it stood at the end.
-    failure : str or None
-        Why it could not go on.
-    interrupted, stopped : bool
-        By Ctrl-C; by the stop condition.
-    statistics : dict
-        nfev, njev, nlu and run time.
+    `steps` are those accepted by the integrator, which stood at `reached` in the end; `failure`
+    says why it could not go on, if so; it was `interrupted` by Ctrl-C, or `stopped` by the stop
+    condition; `statistics` are nfev, njev, nlu and the run time.
     """
 
     t: Array
@@ -94,38 +80,14 @@ def integrate(
     label: str = "solve",
     progress: bool = True,
 ) -> Path:
-    """Integrate from t = 0 through `t_eval`.
+    """Integrate dy/dt = derivative(t, y) from y0 (N,) at t = 0 through times that do not decrease.
 
-    Parameters
-    ----------
-    derivative : callable
-        dy/dt of (t, y).
-    y0 : array, shape (N,)
-    t_eval : array, shape (T,)
-        Times >= 0 that do not decrease.
-    method, rtol, atol : str, float, float
-        One of `METHODS`, and tolerances.
-    jacobian : callable, optional
-        For implicit methods; see `differences`.
-    stop : callable
-        Asked with the state at every time of `t_eval`, in order, before it counts as reached; True
-        ends the integration there.
-    foreign : bool
-        Whether `derivative` calls functions of the user's, which may integrate in their turn.
-    label : str
-        Of the progress bar.
-    progress : bool
+    `jacobian` is for implicit methods; see `differences`.  `stop` is asked with the state at every
+    time, in order, before it counts as reached; True ends the integration there.  `foreign` says
+    whether `derivative` calls functions of the user's, which may integrate in their turn.
 
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If interrupted before the first time was reached.
-    InvalidInput
-        If the last time is, or turns out to be, so far away that nobody would see the end.
+    Raises `KeyboardInterrupt` if interrupted before the first time was reached, `InvalidInput` if
+    the last time is, or turns out to be, so far away that nobody would see the end.
 
     Examples
     --------
@@ -199,7 +161,7 @@ def integrate(
                 if steps % _LOOK == 0:
                     before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
                     looked, left = (solver.t, solver.nfev), t_eval[-1] - solver.t
-                    most = _TOO_MANYIMPLICIT if implicit else _TOO_MANY
+                    most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
                     # Steps that grow may become long enough; those that shrink end in a blow-up.
                     if left > most * pace and before < 2 * pace < 3 * before:
                         far = f"times up to {t_eval[-1]:.3g}"
@@ -235,23 +197,11 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
 def differences(
     derivative: Callable[[float, Array], Array], t: float, y: Array, scale: float
 ) -> Array:
-    """The Jacobian by forward differences, all perturbed states in a few array calls.
+    """The Jacobian (N, N) by forward differences, all perturbed states in a few array calls.
 
-    The integrators' own differences step in proportion to |y_j|, which is nothing but
-    rounding where an overlap has converged to zero; `scale` keeps the step finite there.
-
-    Parameters
-    ----------
-    derivative : callable
-        dy/dt of (t, y), where y may have a leading axis of many states.
-    t : float
-    y : array, shape (N,)
-    scale : float
-        The usual size of an unknown.
-
-    Returns
-    -------
-    array, shape (N, N)
+    `derivative` is dy/dt of (t, y), where y may have a leading axis of many states.  The
+    integrators' own differences step in proportion to |y_j|, which is nothing but rounding where
+    an overlap has converged to zero; `scale`, the usual size of an unknown, keeps the step finite.
 
     Examples
     --------

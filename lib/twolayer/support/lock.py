@@ -22,26 +22,9 @@ class Busy(RuntimeError):
 def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock of a folder, an empty file `.lock` in it.
 
-    Processes forked meanwhile do not hold it.  On a file system that knows no locks
-    nothing is locked.
-
-    Parameters
-    ----------
-    folder : Path
-    waiting : callable, optional
-        Called once if another process holds the lock, which is then waited for.
-
-    Raises
-    ------
-    Busy
-        If another process holds the lock and there is no `waiting`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
-    ...     [file.name for file in Path(folder).iterdir()]
-    ['.lock']
+    If another process holds it, `waiting` is called once and the lock is waited for; without
+    `waiting` it is `Busy`.  Processes forked meanwhile do not hold it.  On a file system that knows
+    no locks nothing is locked.
     """
     if fcntl is None:
         yield

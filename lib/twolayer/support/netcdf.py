@@ -127,13 +127,7 @@ def as_path(argument: str, value: object, allowed: str = "a path") -> Path:
 
 
 def writable_folder(argument: str, path: str | os.PathLike[str], needed: int) -> Path:
-    """A folder, made if missing, that takes files and has room for `needed` bytes.
-
-    Raises
-    ------
-    InvalidInput
-        If it cannot be made, does not take a file, or the disk has too little room.
-    """
+    """A folder, made if missing, that takes files and has room for `needed` bytes."""
     folder = as_path(argument, path, "the path of a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)

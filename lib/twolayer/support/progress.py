@@ -20,10 +20,7 @@ _listener: ContextVar[Callable[[float], None] | None] = ContextVar("listener", d
 def listening(listener: Callable[[float], None]) -> Iterator[None]:
     """Hear of all progress made in this context, and thread, whether or not a bar is shown.
 
-    Parameters
-    ----------
-    listener : callable
-        Called with the share that is done, 0 to 1; what it raises ends the work.
+    The listener is called with the share that is done, 0 to 1; what it raises ends the work.
 
     Examples
     --------
@@ -59,20 +56,7 @@ def _in_notebook() -> bool:
 
 
 class Progress:
-    """Progress towards `total`, in any unit, on standard error or in the notebook.
-
-    Parameters
-    ----------
-    total : float
-    label : str
-    show : bool
-        Never shown if False.
-
-    Examples
-    --------
-    >>> with Progress(10.0, "work", show=False) as bar:
-    ...     bar.to(4.0)
-    """
+    """Progress towards `total`, in any unit, on standard error or in the notebook, if `show`."""
 
     def __init__(self, total: float, label: str, show: bool = True) -> None:
         self._total = total

@@ -16,21 +16,7 @@ _PACKAGES = ("twolayer", "companion")
 def digest_of(module: str) -> str:
     """A hash of what a module, and all modules of ours that it can reach, say to Python.
 
-    Comments do not count.
-
-    Parameters
-    ----------
-    module : str
-        As "twolayer.sgd.run".
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> len(digest_of("twolayer.support.checks"))
-    16
+    The module is named as "twolayer.sgd.run"; comments do not count.
     """
     return digest(reached_from({module}))
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: A browser has no threads to offer.
 _ALONE = sys.platform == "emscripten"
 #: Whether there is a compiler for the kernels.
-COMPILED = find_spec("numba") is not None
+HAS_COMPILER = find_spec("numba") is not None
 #: Elementary functions below which starting threads does not pay.
 _LITTLE = 2_000_000
 
@@ -43,28 +43,17 @@ def while_there(folder: str | None) -> None:
         raise KeyboardInterrupt
 
 
-def spread(
+def on_all_cores(
     rows: Callable[[int, int], np.ndarray], size: int, work: float, step: int = 0
 ) -> list[np.ndarray]:
-    """rows(start, stop) for ranges that cover 0 to size, at once if there is enough to do.
+    """rows(start, stop) for ranges that cover 0 to size, in their order.
 
-    Parameters
-    ----------
-    rows : callable
-    size : int
-    work : float
-        Elementary functions in all.
-    step : int
-        Length of a range; by default as many ranges as there are cores.
-
-    Returns
-    -------
-    list of array
-        In the order of the ranges.
+    All at once if there is enough to do: `work` counts elementary functions in all.  `step` is the
+    length of a range; by default there are as many ranges as cores.
 
     Examples
     --------
-    >>> spread(lambda start, stop: np.arange(start, stop), 5, work=1e9, step=3)
+    >>> on_all_cores(lambda start, stop: np.arange(start, stop), 5, work=1e9, step=3)
     [array([0, 1, 2]), array([3, 4])]
     """
     few = work < _LITTLE or _ALONE
@@ -85,16 +74,8 @@ def apart(work: Callable[[Callable[..., Any]], T]) -> T:
 
     Ctrl-C is heard here at once, however long a call takes there; it is then left to end by
     itself.  And a function that is asked for is not within the call: LSODA, which serves one
-    problem at a time in each thread, is free for it.
-
-    Parameters
-    ----------
-    work : callable
-
-    Returns
-    -------
-    object
-        What `work` returns; what it raises, and what a function raises to it, is raised.
+    problem at a time in each thread, is free for it.  What `work` raises, and what a function
+    raises to it, is raised.
 
     Examples
     --------

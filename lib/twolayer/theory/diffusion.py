@@ -16,11 +16,13 @@ from twolayer.activations.quadrature import normal_points
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
-from twolayer.support.checks import instance, power_of_two
-from twolayer.support.checks import learning_rate as check_learning_rate
-from twolayer.support.checks import seed as check_seed
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
+from twolayer.support.checks import (
+    check_instance,
+    check_learning_rate,
+    check_power_of_two,
+    check_seed,
+)
 
 #: The fewest and the most quasi-random points.
 POINT_RANGE = 128, 2**20
@@ -34,30 +36,21 @@ _WIDER = 1.5
 def diffusion(
     task: Task, overlaps: Overlaps, *, learning_rate: float, points: int = 2**12, seed: int = 0
 ) -> Array:
-    r"""Covariance D of one step's increment of the overlaps, over δt², as d → ∞.
+    """Covariance D (N, N) of one step's increment of the overlaps, over δt², as d → ∞.
 
     Parameters
     ----------
     task : Task
         Any activation.
     overlaps : Overlaps
+        The state, without a second layer.
     learning_rate : float
         γ > 0.
     points : int
         Quasi-random points over (λ, λ*), a power of two >= 128; the label noise is
-        averaged over exactly.
+        averaged over exactly.  Costs O(points N²).
     seed : int
         Of their scrambling.
-
-    Returns
-    -------
-    array, shape (N, N)
-        Costs O(points N²).
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
 
     Examples
     --------
@@ -67,10 +60,10 @@ def diffusion(
     >>> bool(np.abs(D).max() < 1e-30)
     True
     """
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     no_second_layer(overlaps)
     learning_rate = check_learning_rate(learning_rate)
-    points, seed = power_of_two("points", points, *POINT_RANGE), check_seed(seed)
+    points, seed = check_power_of_two("points", points, *POINT_RANGE), check_seed(seed)
     z = normal_points(overlaps.p + overlaps.k, points, seed)
     return diffusion_at(task, overlaps.Q, overlaps.M, overlaps.P, learning_rate, z)
 
@@ -88,13 +81,9 @@ def diffusion_at(task: Task, Q: Array, M: Array, P: Array, learning_rate: float,
     error = task.target_activation.sigma(targets).mean(1) - task.activation.sigma(students).mean(1)
     slope = task.activation.derivative(students)
     i, j = np.triu_indices(p)
-    linear = np.concatenate(
-        (
-            slope[:, i] * students[:, j] + slope[:, j] * students[:, i],
-            (slope[:, :, None] * targets[:, None, :]).reshape(len(z), -1),
-        ),
-        axis=1,
-    )
+    own = slope[:, i] * students[:, j] + slope[:, j] * students[:, i]
+    cross = (slope[:, :, None] * targets[:, None, :]).reshape(len(z), -1)
+    linear = np.concatenate((own, cross), axis=1)
     squared = np.zeros_like(linear)
     squared[:, : len(i)] = learning_rate / p * slope[:, i] * slope[:, j]
     # The increment is a polynomial in the label noise √Δ ζ: a + b √Δ ζ + c Δ ζ².

@@ -12,7 +12,7 @@ On the sphere ‖w‖² = d (p = 1) the flow of the cosine is
 
 SGD's own noise feeds M while it grows: in the linear stage it acts as a larger start, of
 variance v/d per student instead of 1/d.  Closed forms only, derived on the page "Time to learn"
-of the book; `exits` makes exit times of them, `escape_runs` has runs of SGD to compare with.
+of the book; `exits` makes exit times of them, `exit_runs` has runs of SGD to compare with.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    flag,
-    integer,
-    non_negative,
-    probability,
+    check_array,
+    check_flag,
+    check_integer,
+    check_non_negative,
+    check_probability,
     shown,
 )
-
-Array = np.ndarray
 
 #: Gradient flow leaves the plateau at this rate μ, whatever p.
 GRADIENT_FLOW_RATE = 4.0
@@ -57,9 +56,8 @@ class Plateau:
 
     Examples
     --------
-    >>> found = plateau(learning_rate=0.04, spherical=True)
-    >>> f"{found.rate:.2f}"
-    '3.04'
+    >>> plateau(learning_rate=0.05, spherical=True)
+    Plateau(q=1.0, rate=2.8, diffusion=48.0)
     """
 
     q: float
@@ -70,7 +68,9 @@ class Plateau:
 def plateau(
     *, learning_rate: float, noise: float = 0.0, p: int = 1, spherical: bool = False
 ) -> Plateau:
-    r"""Where students that know nothing stay, and how fast they leave.
+    """Where students that know nothing stay, and how fast they leave.
+
+    From the flow of arXiv:2302.05882 at M = 0; for the spherical case see arXiv:2305.18502.
 
     Parameters
     ----------
@@ -83,26 +83,15 @@ def plateau(
     spherical : bool
         On the sphere ‖w‖² = d.
 
-    Returns
-    -------
-    Plateau
-
     Raises
     ------
     InvalidInput
-        If an argument cannot be used; γ also where Q has no fixed point at M = 0, so that the
-        norms grow beyond all bounds.
-
-    References
-    ----------
-    The flow of arXiv:2302.05882 at M = 0; arXiv:2305.18502 for the spherical case.
+        Of γ also where Q has no fixed point at M = 0, so that the norms grow beyond all bounds.
 
     Examples
     --------
     >>> plateau(learning_rate=0.0).rate, plateau(learning_rate=0.0, p=10).rate
     (4.0, 4.0)
-    >>> plateau(learning_rate=0.05, spherical=True)
-    Plateau(q=1.0, rate=2.8, diffusion=48.0)
     """
     learning_rate, noise, p, spherical = _checked(learning_rate, noise, p, spherical)
     if spherical:
@@ -121,25 +110,10 @@ def plateau(
 
 
 def largest_learning_rate(*, noise: float = 0.0, p: int = 1, spherical: bool = False) -> float:
-    r"""The γ from which on nothing is learnt from w ~ N(0, I_d), as d → ∞.
+    """The γ from which on nothing is learnt from w ~ N(0, I_d), as d → ∞; see `plateau`.
 
     Either μ falls to zero, or the norms grow beyond all bounds: Q has no fixed point at M = 0,
-    or lies beyond an unstable one at the start.
-
-    Parameters
-    ----------
-    noise, p, spherical
-        As for `plateau`.
-
-    Returns
-    -------
-    float
-        2/(12 + Δ) for p = 1, on the sphere or not.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
+    or lies beyond an unstable one at the start.  2/(12 + Δ) for p = 1, on the sphere or not.
 
     Examples
     --------
@@ -161,27 +135,13 @@ def largest_learning_rate(*, noise: float = 0.0, p: int = 1, spherical: bool = F
 def start_variance(
     *, learning_rate: float, noise: float = 0.0, p: int = 1, spherical: bool = False
 ) -> float:
-    r"""The variance, times d, of a start that stands for the start and SGD's noise together.
+    """The variance v >= 1, times d, of a start that stands for start and SGD's noise together.
 
     In the linear stage each entry of M obeys dM = μ M dt + √(γD/(pd)) dB, so that exp(−∫μ) M
     tends to a normal number of variance (1 + (γ/p) ∫ D exp(−2∫μ) dt)/d, for w ~ N(0, I_d)
     at the start; while Q, from the identity on, goes to its plateau.  If Q started there
-    it would be 4q (1/μ + γ/p), and on the sphere it is 4/μ.
-
-    Parameters
-    ----------
-    learning_rate, noise, p, spherical
-        As for `plateau`.
-
-    Returns
-    -------
-    float
-        v >= 1.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used, or γ is so large that the plateau is never left.
+    it would be 4q (1/μ + γ/p), and on the sphere it is 4/μ.  Arguments are those of `plateau`;
+    `InvalidInput` if γ is so large that the plateau is never left.
 
     Examples
     --------
@@ -208,7 +168,10 @@ def start_variance(
 
 
 def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0) -> Array:
-    r"""The drift dm/dt = Ψ^M − (m/2)(Ψ^GF + γΨ^Var) at q = 1, of the cosine m on the sphere.
+    """The drift dm/dt = Ψ^M − (m/2)(Ψ^GF + γΨ^Var) at q = 1, of the cosine m on the sphere.
+
+    It is m [(4 − 24γ)(1 − m²) − 2γΔ], in units of d/γ steps: the flow of arXiv:2302.05882,
+    projected; see arXiv:2305.18502.
 
     Parameters
     ----------
@@ -216,20 +179,6 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
         m, from −1 to 1.
     learning_rate, noise : float
         γ and Δ.
-
-    Returns
-    -------
-    array, shape (n,), or float
-        m [(4 − 24γ)(1 − m²) − 2γΔ]; units of d/γ steps.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
-
-    References
-    ----------
-    The flow of arXiv:2302.05882, projected; arXiv:2305.18502.
 
     Examples
     --------
@@ -245,9 +194,11 @@ def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0
 def spherical_exit_time(
     squared_cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0, threshold: float = 0.5
 ) -> Array:
-    r"""The time at which the spherical flow reaches a threshold, in closed form.
+    """The time at which the spherical flow reaches a threshold, in closed form, in d/γ steps.
 
-    u = m² obeys the logistic law du/dt = 2μ u (1 − u/u_∞), u_∞ = μ/(4 − 24γ).
+    u = m² obeys the logistic law du/dt = 2μ u (1 − u/u_∞), u_∞ = μ/(4 − 24γ): it takes
+    (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))]; 0 from the threshold on, infinite if it is never
+    reached.
 
     Parameters
     ----------
@@ -256,25 +207,15 @@ def spherical_exit_time(
     learning_rate, noise : float
         γ and Δ.
     threshold : float
-        Of u, above 0 and below 1.
-
-    Returns
-    -------
-    array, shape (n,), or float
-        (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))], in units of d/γ steps; 0 from the threshold
-        on, infinite if it is never reached.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
+        T, of u, above 0 and below 1.
 
     Examples
     --------
     >>> spherical_exit_time([1e-4, 0.7], learning_rate=0.05).round(4)
     array([1.6447, 0.    ])
     """
-    u, T = _cosines("squared_cosine", squared_cosine, 0.0), probability("threshold", threshold)
+    u = _cosines("squared_cosine", squared_cosine, 0.0)
+    T = check_probability("threshold", threshold)
     u = u if np.ndim(squared_cosine) else u[0]
     flat = plateau(learning_rate=learning_rate, noise=noise, spherical=True)
     last = flat.rate / (4 - 24 * learning_rate) if flat.rate > 0 else 0.0
@@ -288,11 +229,9 @@ def spherical_exit_time(
 def _checked(
     learning_rate: float, noise: float, p: int, spherical: bool
 ) -> tuple[float, float, int, bool]:
-    learning_rate, noise = (
-        non_negative("learning_rate", learning_rate),
-        non_negative("noise", noise),
-    )
-    p, spherical = integer("p", p, 1), flag("spherical", spherical)
+    learning_rate = check_non_negative("learning_rate", learning_rate)
+    noise = check_non_negative("noise", noise)
+    p, spherical = check_integer("p", p, 1), check_flag("spherical", spherical)
     if noise > _LOUDEST:
         raise InvalidInput("noise", shown(noise), f"at most {_LOUDEST:.0e}")
     if spherical and p > 1:
@@ -303,13 +242,13 @@ def _checked(
 def leaving(learning_rate: float, noise: float, p: int, spherical: bool) -> Plateau:
     """The plateau, which must be one that is left."""
     most = largest_learning_rate(noise=noise, p=p, spherical=spherical)
-    if not non_negative("learning_rate", learning_rate) < most:
+    if not check_non_negative("learning_rate", learning_rate) < most:
         raise InvalidInput("learning_rate", shown(learning_rate), f"below {most:.6g}")
     return plateau(learning_rate=learning_rate, noise=noise, p=p, spherical=spherical)
 
 
 def _cosines(argument: str, value: ArrayLike, least: float) -> Array:
-    out = array(argument, value, (None,), or_number=True)
+    out = check_array(argument, value, (None,), or_number=True)
     if out.min() < least or out.max() > 1:
         raise InvalidInput(argument, shown(out.tolist()), f"from {least:g} to 1")
     return out

@@ -14,17 +14,17 @@ import numpy as np
 
 from twolayer.support.checks import (
     InvalidInput,
-    fits_in_memory,
-    flag,
-    integer,
-    non_negative,
-    positive,
-    probability,
+    check_executor,
+    check_fits_in_memory,
+    check_flag,
+    check_integer,
+    check_learning_rate,
+    check_non_negative,
+    check_positive,
+    check_probability,
+    check_seed,
     shown,
 )
-from twolayer.support.checks import executor as check_executor
-from twolayer.support.checks import learning_rate as check_learning_rate
-from twolayer.support.checks import seed as check_seed
 from twolayer.support.cluster import check_workers
 from twolayer.support.threads import is_local, while_there
 
@@ -45,48 +45,30 @@ def exit_times(
     t_max: float = 100.0,
     executor: Executor | None = None,
 ) -> np.ndarray:
-    r"""The times at which runs of SGD first have m²/q at the threshold.
+    """The times at which runs of SGD first have m²/q at the threshold, (runs,), in d/γ steps.
 
     One student and one target of squared norm d, square activation; every run starts from
-    weights w ~ N(0, I_d), on the sphere ‖w‖² = d if spherical.
+    weights w ~ N(0, I_d), on the sphere ‖w‖² = d if spherical.  Infinite for a run that did not
+    get there by `t_max`, or whose norm grew beyond all bounds.  A step costs the same whatever d
+    is, and a run takes of the order of d log(d)/γ of them.  The question, and spherical SGD, are
+    those of arXiv:2305.18502; the chain is derived in `kernels.escape`.
 
     Parameters
     ----------
     d : int
         Dimension of the data, >= 4.
-    learning_rate : float
-        γ > 0.
-    noise : float
-        Δ >= 0.
+    learning_rate, noise : float
+        γ > 0 and Δ >= 0.
     spherical : bool
         Divide w by its norm (times √d) after each step.
     threshold : float
         Of the squared cosine m²/q, above 0 and below 1.
-    runs : int
-        Number of independent runs.
-    seed : int
-        Run r depends on (seed, r) alone.
+    runs, seed : int
+        Number of independent runs, of which run r depends on (seed, r) alone.
     t_max : float
         When to give up, in units of d/γ steps.
     executor : concurrent.futures.Executor, optional
         Where to run, eight runs at a time; here by default.
-
-    Returns
-    -------
-    array, shape (runs,)
-        In units of d/γ steps; infinite for a run that did not get there by `t_max`, or whose
-        norm grew beyond all bounds.  A step costs the same whatever d is, and a run takes of the
-        order of d log(d)/γ of them.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used; before any work.
-
-    References
-    ----------
-    Arnaboldi, Krzakala, Loureiro & Stephan, arXiv:2305.18502, for the question and for
-    spherical SGD; the chain is derived in `kernels.escape`.
 
     Examples
     --------
@@ -94,13 +76,14 @@ def exit_times(
     >>> t.shape, bool((t > 0).all())
     ((4,), True)
     """
-    d, runs, seed = integer("d", d, 4), integer("runs", runs, 1), check_seed(seed)
-    learning_rate, noise = check_learning_rate(learning_rate), non_negative("noise", noise)
-    spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
-    t_max = positive("t_max", t_max)
+    d, runs, seed = check_integer("d", d, 4), check_integer("runs", runs, 1), check_seed(seed)
+    learning_rate, noise = check_learning_rate(learning_rate), check_non_negative("noise", noise)
+    spherical = check_flag("spherical", spherical)
+    threshold = check_probability("threshold", threshold)
+    t_max = check_positive("t_max", t_max)
     check_executor(executor)
     check_workers(executor, "twolayer.theory.exit_runs")
-    fits_in_memory("runs", runs, 10 * runs)
+    check_fits_in_memory("runs", runs, 10 * runs)
     limit = t_max * d / learning_rate
     if not limit < _MAX_STEPS:
         most = _MAX_STEPS * learning_rate / d
@@ -122,7 +105,7 @@ def follow(
     chain: tuple[float, float, float, bool, float],
     limit: float,
     seed: int,
-    seen: str | None = None,
+    seen: str | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """q, m and the steps taken of the runs with these numbers, each to its end.
 

@@ -21,24 +21,24 @@ from twolayer.flow.terms import TERMS, right_hand_side
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
 from twolayer.results.trajectory import Divergence
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    choice,
-    flag,
-    instance,
-    integer,
-    positive,
-    probability,
+    check_array,
+    check_choice,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_learning_rate,
+    check_positive,
+    check_probability,
     shown,
 )
-from twolayer.support.checks import learning_rate as check_learning_rate
 from twolayer.support.integrate import LATEST
 from twolayer.support.threads import apart
 from twolayer.support.unknowns import Unknowns
 from twolayer.theory.escape import leaving, spherical_exit_time, start_variance
 
-Array = np.ndarray
 Rhs = Callable[[Array, Array], tuple[Array, Array]]
 
 #: E log ξ² for ξ ~ N(0, 1).
@@ -62,13 +62,15 @@ def exit_time(
     threshold: float = 0.5,
     t_max: float = 1000.0,
 ) -> float:
-    r"""The time at which the flow has a share of the students' norm in the span of the targets.
+    """The time at which the flow has a share of the students' norm in the span of the targets.
 
-    The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.
+    The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.  Time is in units of
+    p d/γ steps, infinite if the threshold is not reached by `t_max`.
 
     Parameters
     ----------
     task : Task
+        Any activation.
     overlaps : Overlaps
         State at t = 0; P must be invertible.
     learning_rate : float
@@ -82,21 +84,10 @@ def exit_time(
     t_max : float
         When to give up.
 
-    Returns
-    -------
-    float
-        In units of p d/γ steps; infinite if the threshold is not reached by `t_max`.
-
     Raises
     ------
-    InvalidInput
-        If an argument cannot be used.
     Divergence
         If the norms grow beyond all bounds before.
-
-    References
-    ----------
-    The flow of arXiv:2302.05882.
 
     Examples
     --------
@@ -104,11 +95,12 @@ def exit_time(
     >>> print(f"{exit_time(Task('square'), start, learning_rate=0.05, spherical=True):.4f}")
     1.6447
     """
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     no_second_layer(overlaps)
-    learning_rate, t_max = check_learning_rate(learning_rate), positive("t_max", t_max)
-    choice("terms", terms, TERMS)
-    spherical, threshold = flag("spherical", spherical), probability("threshold", threshold)
+    learning_rate, t_max = check_learning_rate(learning_rate), check_positive("t_max", t_max)
+    check_choice("terms", terms, TERMS)
+    spherical = check_flag("spherical", spherical)
+    threshold = check_probability("threshold", threshold)
     rhs = right_hand_side(task, overlaps.P, learning_rate, terms)
     try:
         inverse = np.linalg.inv(overlaps.P)
@@ -134,10 +126,11 @@ def exit_quantiles(
     spherical: bool = False,
     threshold: float = 0.5,
 ) -> Array:
-    r"""Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it.
+    """Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it, in p d/γ steps.
 
     The flow from M = √(v/d) ξ: the exit time falls with ‖ξ‖², which is chi-squared with p
-    degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.
+    degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.  Derived on the
+    page "Time to learn" of the book; see also arXiv:2305.18502.
 
     Parameters
     ----------
@@ -146,31 +139,17 @@ def exit_quantiles(
     levels : array_like, shape (n,), or float
         Above 0 and below 1.
     learning_rate, noise, p, spherical
-        As for `plateau`; γ > 0, p at most 32.
+        As for `plateau`; γ > 0, such that the plateau is left, and p at most 32.
     threshold : float
         Of the share of `exit_time`.
-
-    Returns
-    -------
-    array, shape (n,), or float
-        In units of p d/γ steps.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used, or γ is so large that the plateau is never left.
-
-    References
-    ----------
-    Derived on the page "Time to learn" of the book; see also arXiv:2305.18502.
 
     Examples
     --------
     >>> exit_quantiles(10**6, [0.16, 0.5, 0.84], learning_rate=0.05, spherical=True).round(2)
     array([2.28, 2.54, 2.97])
     """
-    d, p = integer("d", d, 1), integer("p", p, 1, _WIDEST)
-    some = array("levels", levels, (None,), or_number=True)
+    d, p = check_integer("d", d, 1), check_integer("p", p, 1, _WIDEST)
+    some = check_array("levels", levels, (None,), or_number=True)
     if not ((some > 0) & (some < 1)).all():
         raise InvalidInput("levels", shown(some.tolist()), "above 0 and below 1")
     flow = _exit_of(d, learning_rate, noise, p, spherical, threshold)
@@ -186,36 +165,18 @@ def mean_exit_time(
     spherical: bool = False,
     threshold: float = 0.5,
 ) -> float:
-    r"""The mean of the exit time of SGD from w ~ N(0, I_d), p = 1, as theory has it.
+    """The mean of the exit time of SGD from w ~ N(0, I_d), p = 1, in units of d/γ steps.
 
     The mean over ξ of the flow's exit time from m = √(v/d) ξ.  It diverges as −log(ξ²)/(2μ) at
-    ξ = 0; that part is known, and what is left is smooth, for Gauss-Hermite quadrature.
-
-    Parameters
-    ----------
-    d, learning_rate, noise, spherical, threshold
-        As for `exit_quantiles`.
-
-    Returns
-    -------
-    float
-        In units of d/γ steps.
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used, or γ is so large that the plateau is never left.
-
-    References
-    ----------
-    See `exit_quantiles`.
+    ξ = 0; that part is known, and what is left is smooth, for Gauss-Hermite quadrature.  Arguments
+    and source are those of `exit_quantiles`.
 
     Examples
     --------
     >>> print(f"{mean_exit_time(10**6, learning_rate=0.05, spherical=True):.3f}")
     2.630
     """
-    d = integer("d", d, 1)
+    d = check_integer("d", d, 1)
     flow = _exit_of(d, learning_rate, noise, 1, spherical, threshold)
     rate = leaving(learning_rate, noise, 1, spherical).rate
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
@@ -228,7 +189,7 @@ def _exit_of(
     d: int, learning_rate: float, noise: float, p: int, spherical: bool, threshold: float
 ) -> Callable[[Array], Array]:
     """The function ‖ξ‖² → exit time of the flow from M = √(v/d) ξ."""
-    threshold = probability("threshold", threshold)
+    threshold = check_probability("threshold", threshold)
     options = {"learning_rate": learning_rate, "noise": noise}
     variance = start_variance(p=p, spherical=spherical, **options) / d
     if spherical:
