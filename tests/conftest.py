@@ -97,7 +97,8 @@ def contents(clone: Path) -> dict[str, object]:
     out: dict[str, object] = {f.name: f.read_bytes() for f in folder.glob("*.csv")}
     for file in folder.glob("*.ipynb"):
         cells = json.loads(file.read_text())["cells"]
-        out[file.name] = [(c["source"], c["outputs"]) for c in cells]
+        code = (c for c in cells if c["cell_type"] == "code")  # not the colophon
+        out[file.name] = [(c["source"], c["outputs"]) for c in code]
     return out
 
 

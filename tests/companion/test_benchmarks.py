@@ -6,14 +6,14 @@ Nothing here looks at a time.
 import json
 import math
 import shutil
+import subprocess
+import sys
 
 import nbformat
 import numpy as np
 import pytest
-from benchmarks import __main__ as command
-from benchmarks import plot, report, yardsticks
-from benchmarks.catalogue import BENCHMARKS
-from benchmarks.results import SIZES, Line, Result
+from benchmarks import plot, yardsticks
+from benchmarks.report import Line, Run
 from conftest import ROOT, jupyter_book
 from test_book import Page, small_book
 
@@ -21,64 +21,68 @@ import twolayer as tl
 from twolayer.flow import right_hand_side
 from twolayer.mean_field.field import make_field
 
-LATEST = ROOT / "benchmarks/latest.json"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return command.measure(list(BENCHMARKS), SIZES["tiny"])
+def latest():
+    return json.loads((BENCHMARKS / "latest.json").read_text("utf-8"))
 
 
-def committed():
-    return json.loads(LATEST.read_text("utf-8"))
+def pytest_on_benchmarks(*options):
+    command = [sys.executable, "-m", "pytest", "benchmarks", "-q", "-p", "no:xdist", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    return done.stdout
 
 
-def names(of):
-    """Of all lines but those that need PyTorch, which may be absent."""
-    return [line["name"] for line in of["lines"] if "PyTorch" not in line["name"]]
+def without_torch(names):
+    return sorted(name for name in names if "PyTorch" not in name)
 
 
-def test_every_benchmark_runs(tiny):
-    assert tiny["complete"]
-    assert len(names(tiny)) == len(set(names(tiny))) >= 20
-    assert {curve["panel"] for curve in tiny["curves"]} == set(plot.PANELS)
-    assert len(tiny["costs"]) >= 5
-    for line in tiny["lines"]:
-        assert math.isfinite(line["measured"]), line
-        assert line["met"] in (None, True, False)
-    assert sum(line["target"] is not None for line in tiny["lines"]) >= 18
+def test_every_benchmark_runs_and_is_in_the_committed_run(latest):
+    said = pytest_on_benchmarks("--benchmark-disable", "-v", "-p", "no:cacheprovider")
+    ran = [line.partition(" PASSED")[0] for line in said.splitlines() if " PASSED" in line]
+    ran = [name.rpartition("::")[2] for name in ran if "bench_" in name]
+    assert len(ran) > 100
+    assert without_torch(ran) == without_torch(one["name"] for one in latest["benchmarks"])
 
 
-def test_a_run_is_written_whole(tiny, tmp_path):
-    for count in (1, 2):
-        report.write(tiny, tmp_path)
-        history = (tmp_path / "history.csv").read_text("utf-8").splitlines()
-        assert len(history) == 1 + count * len(tiny["lines"])
-    assert json.loads((tmp_path / "latest.json").read_text("utf-8")) == json.loads(json.dumps(tiny))
-    plot.draw(tiny, tmp_path / "latest.svg")
-    assert (tmp_path / "latest.svg").stat().st_size > 10_000
-    text = report.table(tiny)
-    assert all(line["what"] in text for line in tiny["lines"])
+def test_pytest_benchmark_writes_what_the_report_reads(tmp_path, latest):
+    file = tmp_path / "run.json"
+    quick = ("--benchmark-max-time=0", "--benchmark-min-rounds=1", f"--benchmark-json={file}")
+    pytest_on_benchmarks("--benchmark-only", "-k", "test_xi", *quick)
+    found = json.loads(file.read_text("utf-8"))
+    assert {*found} == {*latest}
+    for part in ("machine_info", "commit_info", "run"):
+        assert {*found[part]} == {*latest[part]}
+    run = Run(found)
+    assert run.seconds("test_xi[ours]") > 0
+    assert run.info("test_xi[ours]", "error") < 1e-8
 
 
-def test_the_committed_run_has_every_line(tiny):
-    latest = committed()
-    assert names(latest) == names(tiny)
-    assert latest["size"] != "tiny"
-    for line in latest["lines"]:
-        again = Line(**{key: value for key, value in line.items() if key != "met"})
-        assert again.met == line["met"]
-    header, *rows = (ROOT / "benchmarks/history.csv").read_text("utf-8").splitlines()
-    assert header == ",".join(report.HISTORY)
-    assert len(rows) >= len(latest["lines"])
+def test_the_plot_is_of_the_committed_run(latest, tmp_path):
+    run = Run(latest)
+    lines = run.lines()
+    assert len({line.name for line in lines}) == len(lines) >= 20
+    assert sum(line.better is not None for line in lines) >= 18
+    assert len(run.costs()) >= 5
+    assert {*run.curves()} == {*plot.PANELS}
+    plot.draw(run, tmp_path / "latest.svg")
+    drawn, committed = (
+        f.read_text("utf-8") for f in (tmp_path / "latest.svg", BENCHMARKS / "latest.svg")
+    )
+    for text in [line.name for line in lines if line.target or line.at_least or line.at_most]:
+        assert text in drawn
+        assert text in committed
 
 
-def test_the_page_shows_the_committed_run(clone):
+def test_the_page_shows_the_committed_run(clone, latest):
     book = small_book(clone)
     shutil.copy(ROOT / "book/benchmarks.md", book)
     (clone / "benchmarks").mkdir()
     for name in ("report.py", "latest.json", "latest.svg"):
-        shutil.copy(ROOT / "benchmarks" / name, clone / "benchmarks")
+        shutil.copy(BENCHMARKS / name, clone / "benchmarks")
     template = nbformat.read(clone / "notebooks/tiny.ipynb", as_version=4)
     template.cells.insert(0, nbformat.v4.new_markdown_cell("# Tiny"))
     nbformat.write(template, clone / "notebooks/tiny.ipynb")
@@ -86,44 +90,35 @@ def test_the_page_shows_the_committed_run(clone):
     (book / "_toc.yml").write_text(toc)
     done = jupyter_book(book)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    latest, page = committed(), Page(clone / "_build/html/benchmarks.html")
+    run, page = Run(latest), Page(clone / "_build/html/benchmarks.html")
     text = " ".join(" ".join(page.text).split()).replace("’", "'")  # a typographer at work
-    for line in latest["lines"]:
-        for cell in report.cells(line):
+    for line in run.lines():
+        for cell in line.cells:
             assert " ".join(cell.split()) in text, cell
-    for part in (latest["machine"]["processor"], f"numpy {latest['machine']['versions']['numpy']}"):
+    machine = latest["machine_info"]
+    for part in (machine["processor"], f"numpy {machine['versions']['numpy']}"):
         assert part in text
-    for cost in report.costs(latest):
+    for cost in run.costs():
         assert cost in text
     assert [src for src, alt in page.images if "latest" in src and len(alt) > 60]
 
 
-def test_ctrl_c_keeps_what_is_done(monkeypatch, tmp_path, capsys):
-    def stop(size):
-        raise KeyboardInterrupt
-
-    done = Result([Line("a", "the first", 1.0, "s", target=2.0)])
-    monkeypatch.setattr(command, "BENCHMARKS", {"a": lambda size: done, "b": stop})
-    assert command.main(["--size", "tiny", "--output", str(tmp_path / "out")]) == 130
-    output = capsys.readouterr().out
-    assert "the first" in output
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_catalogue_is_listed(capsys):
-    assert command.main(["--list"]) == 0
-    listed = capsys.readouterr().out
-    assert all(name in listed for name in BENCHMARKS)
-
-
-def test_targets_bound_what_they_say():
-    assert Line("a", "", 1.0, "s", target=1.0).met
-    assert not Line("a", "", 1.1, "s", target=1.0).met
-    ratio = {"ratio": 20.0, "target": 30.0, "bounds": "ratio"}
-    assert Line("a", "", 1.0, "s", **ratio).met
-    assert not Line("a", "", 1.0, "s", **ratio, sense="at least").met
-    assert Line("a", "", 1.0, "s").met is None
-    assert not Line("a", "", math.nan, "s", target=1.0).met
+@pytest.mark.parametrize(
+    ("value", "targets", "better", "cell"),
+    [
+        (1.0, {"target": 1.0}, 1.0, "at most 1 s"),
+        (2.0, {"target": 1.0}, 0.5, "at most 1 s"),
+        (0.0, {"target": 0.0}, math.inf, "at most 0 s"),
+        (1.0, {"theirs": 20.0, "at_least": 10.0}, 2.0, "at least 10 ×"),
+        (3.0, {"theirs": 1.0, "share": True, "at_most": 1.5}, 0.5, "at most 1.5 ×"),
+        (1.0, {"theirs": 20.0}, None, ""),
+    ],
+)
+def test_targets_bound_what_they_say(value, targets, better, cell):
+    line = Line("a", "", value, "s", **targets)
+    assert line.better == better
+    verdict = "" if better is None else "met" if better >= 1 else "not met"
+    assert line.cells[-2:] == (cell, verdict)
 
 
 # --- the yardsticks are honest: they compute the same ---------------------------------------

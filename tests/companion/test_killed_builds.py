@@ -31,7 +31,7 @@ second:
 #: What one sees of a build that began, has a place to work in, runs a notebook, made a figure.
 SIGNS = (".lock", ".partial*", ".partial*/slow.txt", "first.ipynb")
 KILLS = 12
-BUILD = [sys.executable, "-m", "companion.figures.make", "--jobs", "2"]
+BUILD = [sys.executable, "-m", "companion.figures", "--jobs", "2"]
 
 
 @pytest.fixture
@@ -150,11 +150,11 @@ def test_a_folder_that_cannot_be_written_is_said_before_any_notebook_runs(two, m
 
 
 def test_the_lock_dies_with_its_holder(tmp_path):
-    script = "import sys; from pathlib import Path; from twolayer.lock import locked\n"
+    script = "import sys; from pathlib import Path; from twolayer.support.lock import locked\n"
     script += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(tmp_path)]
     other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    other.stdout.readline()
+    assert other.stdout.readline() == b"held\n"
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
     with locked(tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -19,6 +20,7 @@ from twolayer.sgd import run as chain
 from twolayer.sgd.state import begin
 from twolayer.support import netcdf as storage
 from twolayer.support import sources
+from twolayer.support.lock import Busy, locked
 from twolayer.support.versions import versions
 
 TASK, START = tl.Task("erf", noise=0.01), tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
@@ -180,6 +182,39 @@ with locked(Path(sys.argv[1])):
         other.kill()
         other.wait()
     tl.simulate(TASK, START, checkpoint=folder, **COMMON)
+
+
+def test_forked_children_do_not_hold_the_lock(tmp_path):
+    script = """
+import os, sys, time
+from pathlib import Path
+from twolayer.support.lock import locked
+with locked(Path(sys.argv[1])):
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(Busy), locked(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with locked(tmp_path):
+            pass
+        os.killpg(other.pid, signal.SIGKILL)
+
+
+def test_where_a_file_system_has_no_locks_nothing_is_locked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locked(tmp_path):
+        pass
 
 
 def no_work(*_, **__):

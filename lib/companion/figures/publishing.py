@@ -12,19 +12,15 @@ import numpy as np
 
 from companion.claims.measurement import Measurement, mean_and_error, with_error
 from companion.claims.printed import Comparison
-from companion.drawing.colours import TEXT, contrast
+from companion.drawing.legible import check_legible
 from companion.drawing.plotting import quantiles
 from twolayer.results.trajectory import Trajectory
-from twolayer.support.checks import InvalidInput
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
     from twolayer.results.result import Result
-
-#: On a phone held upright a figure is so many pixels wide, and its smallest text so high.
-PHONE, READABLE = 350.0, 7.0
 
 
 def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> np.ndarray:
@@ -111,47 +107,6 @@ def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
         columns = {"t": trajectory.t, "excess_risk": median, "low": low, "high": high}
         tables.append(pandas.DataFrame({"curve": name, **columns}))
     return pandas.concat(tables, ignore_index=True)
-
-
-def check_legible(figure: Figure) -> None:
-    """Refuse a figure whose text is too small for a phone, or too pale.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-
-    Raises
-    ------
-    InvalidInput
-        If some text is less than 7 pixels high when the figure is 350 pixels wide, or has a
-        contrast to white below 4.5.
-
-    Examples
-    --------
-    >>> import matplotlib.figure
-    >>> wide = matplotlib.figure.Figure(figsize=(12, 4))
-    >>> ax = wide.add_subplot(title="small on a phone")
-    >>> check_legible(wide)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    twolayer.support.checks.InvalidInput: ...
-    """
-    from matplotlib.text import Text
-
-    figure.draw_without_rendering()  # makes the labels of the ticks
-    scale = PHONE / (72 * figure.get_figwidth())
-    for text in figure.findobj(Text):
-        if text.get_visible() and text.get_text().strip():
-            if contrast(text.get_color()) < TEXT:
-                got = f"{text.get_text()!r} in {text.get_color()}"
-                raise InvalidInput("figure", got, "text that can be read: see colours.readable")
-            height = text.get_fontsize() * scale
-            if height < READABLE:
-                raise InvalidInput(
-                    "figure",
-                    f"{text.get_text()!r}, {height:.1f} pixels high on a phone",
-                    f"text of {READABLE:g} pixels: a narrower figure or larger text",
-                )
 
 
 def publish(

@@ -102,7 +102,7 @@ class Benchmarks(SphinxDirective):
         try:
             measured = json.loads(latest.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            logger.warning("no benchmarks, run `python -m benchmarks`: %s", error)
+            logger.warning("no benchmarks, run them with --benchmark-json: %s", error)
             return []
         return self.parse_text_to_nodes(runpy.run_path(str(report))["page"](measured))
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # no such locks on this system: go on without
-    fcntl = None  # type: ignore[assignment]
+#: What file systems without locks say.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Busy(RuntimeError):
@@ -20,29 +17,28 @@ class Busy(RuntimeError):
 
 @contextmanager
 def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of a folder, an empty file `.lock` in it.
+    """Hold the lock of a folder, a file `.lock` in it; nothing on a file system without locks.
 
     If another process holds it, `waiting` is called once and the lock is waited for; without
-    `waiting` it is `Busy`.  Processes forked meanwhile do not hold it.  On a file system that knows
-    no locks nothing is locked.
+    `waiting` it is `Busy`.
     """
-    if fcntl is None:
+    try:
+        from filelock import FileLock, Timeout  # here, for it takes its time
+    except ImportError:  # in a browser, where there is one process
         yield
         return
-    with (folder / ".lock").open("a") as file:
-        said = False
-        while True:
-            try:
-                # lockf, not flock: forked children would go on holding the latter.
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    break
-                if waiting is None:
-                    raise Busy(str(folder)) from None
-                if not said:
-                    waiting()
-                    said = True
-                time.sleep(0.2)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if waiting is None:
+            raise Busy(str(folder)) from None
+        waiting()
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
         yield
+    finally:
+        lock.release()
