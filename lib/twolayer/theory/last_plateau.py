@@ -5,7 +5,7 @@ High dimension, P = I, p a multiple of the k targets.  Students sit at their tar
 
     dS/dt = −(GS + SG)/k + (γ/p) H[S]/k² + (γ/p) Δ G,      R − Δ/2 = tr(GS)/(2k²),
 
-with G_rs = E[σ'_r σ'_s] and H[S]_rs = Σ_uv E[σ'_r σ'_s σ'_u σ'_v] S_uv at the fields of the targets.
+with G_rs = E[σ'_r σ'_s] and H[S]_rs = Σ_uv E[σ'_r σ'_s σ'_u σ'_v] S_uv at the targets' fields.
 Rates are γ/p throughout, in the paper's unit of time.  Derived on the page "High dimension" of
 the book, section "What is left at the end".
 """
