@@ -1,9 +1,26 @@
-"""What follows from the flow: fluctuations around it, and how SGD leaves a plateau.
+"""What follows from the flow: fluctuations, exits from a plateau, phases and their clocks.
 
 Builds on the flow.  (The regimes are `twolayer.regimes`.)
 """
 
 from twolayer.theory import escape, exit_runs, exits
+from twolayer.theory.clocks import LIMITS, ClockFlow, approach, clock_flow, coefficients
 from twolayer.theory.linear_noise import Fluctuations, fluctuations
+from twolayer.theory.one_step import OneStep, count_powers, in_strip, one_step
 
-__all__ = ["Fluctuations", "escape", "exit_runs", "exits", "fluctuations"]
+__all__ = [
+    "LIMITS",
+    "ClockFlow",
+    "Fluctuations",
+    "OneStep",
+    "approach",
+    "clock_flow",
+    "coefficients",
+    "count_powers",
+    "escape",
+    "exit_runs",
+    "exits",
+    "fluctuations",
+    "in_strip",
+    "one_step",
+]
