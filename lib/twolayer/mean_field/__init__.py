@@ -4,7 +4,8 @@ A field is what particles move in: `SquareField`, `GridField`, `ErfPairs` and `E
 its force in another way, and `make_field` chooses.  Builds on the problem and the results.
 """
 
+from twolayer.mean_field.field import make_field
 from twolayer.mean_field.particles import Particles
 from twolayer.mean_field.solver import solve_mean_field
 
-__all__ = ["Particles", "solve_mean_field"]
+__all__ = ["Particles", "make_field", "solve_mean_field"]
