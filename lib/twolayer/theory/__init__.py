@@ -1,18 +1,29 @@
-"""What follows from the flow: fluctuations, the last plateau, and how SGD leaves the first.
+"""What follows from the flow: fluctuations, plateaus and exits from them, phases and their clocks.
 
 Builds on the flow.  (The regimes are `twolayer.regimes`.)
 """
 
 from twolayer.theory import escape, exit_runs, exits, last_plateau
+from twolayer.theory.clocks import LIMITS, ClockFlow, approach, clock_flow, coefficients
 from twolayer.theory.gronwall import growth_exponent
 from twolayer.theory.linear_noise import Fluctuations, fluctuations
+from twolayer.theory.one_step import OneStep, count_powers, in_strip, one_step
 
 __all__ = [
+    "LIMITS",
+    "ClockFlow",
     "Fluctuations",
+    "OneStep",
+    "approach",
+    "clock_flow",
+    "coefficients",
+    "count_powers",
     "escape",
     "exit_runs",
     "exits",
     "fluctuations",
     "growth_exponent",
+    "in_strip",
     "last_plateau",
+    "one_step",
 ]
