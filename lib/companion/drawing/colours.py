@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twolayer.support.checks import InvalidInput, choice, integer
+from twolayer.support.checks import InvalidInput, check_choice, check_integer
 
 #: The colour of each corner of the triangle, and of what approaches it.
 REGIMES = {"gradient flow": "#0072B2", "high-dimensional": "#D55E00", "mean field": "#009E73"}
@@ -94,8 +94,8 @@ def shades(colour: str, number: int) -> list[str]:
     >>> shades("#009E73", 3)
     ['#44a681', '#007152', '#003f2c']
     """
-    known = _SHADES[choice("colour", colour, _SHADES)]
-    if integer("number", number, 1) > len(known):
+    known = _SHADES[check_choice("colour", colour, _SHADES)]
+    if check_integer("number", number, 1) > len(known):
         raise InvalidInput("number", str(number), f"at most {len(known)} shades")
     return list(known[number - 1])
 

@@ -23,7 +23,13 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task, excess_risk_of
 from twolayer.results.result import read_only
-from twolayer.support.checks import InvalidInput, array, instance, non_negative, positive, real
+from twolayer.support.checks import (
+    InvalidInput,
+    check_array,
+    check_instance,
+    check_positive,
+    check_real,
+)
 
 Array = np.ndarray
 
@@ -89,7 +95,7 @@ def coefficients(s: float, d: float) -> tuple[float, float]:
     >>> coefficients(0.5, 10_000), coefficients(-0.25, 10_000)
     ((1.0, 0.01), (0.1, 1.0))
     """
-    s, d = real("s", s), real("d", d)
+    s, d = check_real("s", s), check_real("d", d)
     if d < 1:
         raise InvalidInput("d", f"{d:g}", "at least 1")
     return (1.0, d**-s) if s >= 0 else (d**s, 1.0)
@@ -126,7 +132,7 @@ def approach(s: float) -> tuple[float, float]:
     >>> approach(0.5), approach(0.0), approach(-0.25)
     ((-0.5, -0.75), (-inf, -0.5), (-0.25, -0.25))
     """
-    s = real("s", s)
+    s = check_real("s", s)
     if s > 0:
         return -s, -(1 + s) / 2
     return (s, -0.5 - s) if s < 0 else (-math.inf, -0.5)
@@ -178,10 +184,11 @@ def clock_flow(
     >>> bool(path.Q[1, 0, 0] > path.Q[0, 0, 0]), path.M[:, 0, 0].tolist()
     (True, [0.5, 0.5])
     """
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     no_second_layer(overlaps)
-    g, A, B = positive("rate_per_student", rate_per_student), *map(non_negative, "AB", (A, B))
-    tau = array("tau", tau, (None,))
+    g = check_positive("rate_per_student", rate_per_student)
+    A, B = check_non_negative("A", A), check_non_negative("B", B)
+    tau = check_array("tau", tau, (None,))
     if tau.min() < 0:
         raise InvalidInput("tau", f"{tau.min():g}", "times >= 0")
     p, k = overlaps.p, overlaps.k

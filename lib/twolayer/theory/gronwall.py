@@ -12,8 +12,7 @@ import numpy as np
 
 from twolayer.flow.jacobian import jacobian
 from twolayer.results.trajectory import Trajectory
-from twolayer.support.checks import InvalidInput, instance, shown
-from twolayer.support.checks import learning_rate as check_learning_rate
+from twolayer.support.checks import InvalidInput, check_instance, check_learning_rate, shown
 
 
 def growth_exponent(trajectory: Trajectory) -> np.ndarray:
@@ -50,7 +49,7 @@ def growth_exponent(trajectory: Trajectory) -> np.ndarray:
     >>> bool(found[0] == 0), bool(found[1] < 0), round(float(found[2] / found[1]), 6)
     (True, True, 2.0)
     """
-    instance("trajectory", trajectory, Trajectory)
+    check_instance("trajectory", trajectory, Trajectory)
     task, told = trajectory.task, trajectory.parameters
     if "terms" not in told or not task.closed or told["second_layer_rate"]:
         raise InvalidInput("trajectory", shown(trajectory), "one of `solve` with closed forms")
@@ -58,8 +57,10 @@ def growth_exponent(trajectory: Trajectory) -> np.ndarray:
     if told["terms"] != "gradient-flow":
         rate = check_learning_rate(told["learning_rate"]) / told["batch"]
     layers = trajectory.a[0], trajectory.a_star
-    slopes = jacobian(task, trajectory.P, rate, told["terms"], *layers)
+    slopes = jacobian(task, trajectory.P, told["terms"], *layers)
     states = zip(trajectory.Q, trajectory.M, strict=True)
-    growth = np.array([np.linalg.eigvalsh((J + J.T) / 2)[-1] for J in (slopes(*s) for s in states)])
+    growth = np.array(
+        [np.linalg.eigvalsh((J + J.T) / 2)[-1] for J in (slopes(*s, rate) for s in states)]
+    )
     steps = np.diff(trajectory.t) * (growth[1:] + growth[:-1]) / 2
     return np.concatenate(([0.0], np.cumsum(steps)))

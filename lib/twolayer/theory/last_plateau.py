@@ -16,7 +16,7 @@ import numpy as np
 
 from twolayer.flow.jacobian import jacobian
 from twolayer.problem.task import Task
-from twolayer.support.checks import InvalidInput, integer, positive, shown
+from twolayer.support.checks import InvalidInput, check_integer, check_positive, shown
 
 Array = np.ndarray
 
@@ -40,7 +40,7 @@ def slope_moment(n: int) -> float:
     >>> round(slope_moment(2), 4), round(2 / np.pi, 4)
     (0.3676, 0.6366)
     """
-    n = integer("n", n, 0)
+    n = check_integer("n", n, 0)
     return float((2 / np.pi) ** (n / 2) / np.sqrt(1 + n))
 
 
@@ -67,7 +67,7 @@ def slope_moments(k: int, order: int) -> Array:
     array([[0.3676, 0.3183],
            [0.3183, 0.3676]])
     """
-    k, order = integer("k", k, 1), integer("order", order, 1)
+    k, order = check_integer("k", k, 1), check_integer("order", order, 1)
     out = np.empty((k,) * order)
     for index in np.ndindex(out.shape):
         out[index] = np.prod([slope_moment(int(n)) for n in np.bincount(index)])
@@ -142,7 +142,7 @@ def all_orders(k: int, rate: float) -> float:
     >>> round(all_orders(1, critical_rate(1) / 2) / linear_law(), 6)
     2.0
     """
-    rate = positive("rate", rate)
+    rate = check_positive("rate", rate)
     if rate >= (end := critical_rate(k)):
         raise InvalidInput("rate", shown(rate), f"below the critical γ/p = {end:.6g}")
     G, contraction, growth = operators(k)
@@ -192,10 +192,9 @@ def critical_rate_of_flow(k: int) -> float:
     >>> bool(np.isclose(critical_rate_of_flow(2), critical_rate(2), rtol=1e-8))
     True
     """
-    optimum = np.eye(integer("k", k, 1))
-    still, moving = (
-        jacobian(Task("erf"), optimum, rate, "full")(optimum, optimum) for rate in (0.0, float(k))
-    )
+    optimum = np.eye(check_integer("k", k, 1))
+    slopes = jacobian(Task("erf"), optimum, "full")
+    still, moving = (slopes(optimum, optimum, rate) for rate in (0.0, float(k)))
     return _first_zero(still, moving - still)
 
 

@@ -21,14 +21,14 @@ from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
 from twolayer.support.checks import (
     InvalidInput,
-    array,
-    instance,
-    integer,
-    non_negative,
-    positive,
-    real,
+    check_array,
+    check_instance,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_real,
+    check_seed,
 )
-from twolayer.support.checks import seed as check_seed
 
 Array = np.ndarray
 
@@ -104,9 +104,9 @@ def one_step(task: Task, overlaps: Overlaps, *, samples: int = 40_000, seed: int
     >>> f"{moments.first:.3f} {moments.second:.3f}"
     '0.070 0.078'
     """
-    instance("task", task, Task)
+    check_instance("task", task, Task)
     no_second_layer(overlaps)
-    samples, seed = integer("samples", samples, 2, 10**7), check_seed(seed)
+    samples, seed = check_integer("samples", samples, 2, 10**7), check_seed(seed)
     first = np.concatenate((psi_M(task, overlaps).ravel(), np.diagonal(psi_GF(task, overlaps))))
     second = np.diagonal(psi_Var(task, overlaps))
     p, factor = overlaps.p, overlaps.factor()
@@ -167,11 +167,14 @@ def count_powers(
     >>> name, round(clock, 3), round(fluctuations, 3)
     ('perfect learning', 1.5, -0.75)
     """
-    small, large = array("small", small, (3,)), array("large", large, (3,))
+    small, large = check_array("small", small, (3,)), check_array("large", large, (3,))
     for name, sizes in (("small", small), ("large", large)):
         if sizes.min() <= 0:
             raise InvalidInput(name, f"a smallest entry of {sizes.min():g}", "> 0")
-    factor, resolution = positive("factor", factor), non_negative("resolution", resolution)
+    factor, resolution = (
+        check_positive("factor", factor),
+        check_non_negative("resolution", resolution),
+    )
     if factor <= 1:
         raise InvalidInput("factor", f"{factor:g}", "above 1")
     first, second, spread = (float(e) for e in np.log(large / small) / math.log(factor))
@@ -213,5 +216,5 @@ def in_strip(kappa: float, delta: float) -> bool:
     >>> in_strip(1.0, -1.25), in_strip(1.0, -0.75), in_strip(1.0, -1.75)
     (True, False, False)
     """
-    kappa, delta = real("kappa", kappa), real("delta", delta)
+    kappa, delta = check_real("kappa", kappa), check_real("delta", delta)
     return -delta >= (kappa + 1) / 2 - 1e-9 and kappa + delta > -0.5 + 1e-9
