@@ -27,6 +27,7 @@ from twolayer.support.checks import (
     InvalidInput,
     check_array,
     check_instance,
+    check_non_negative,
     check_positive,
     check_real,
 )
