@@ -54,12 +54,17 @@ def test_figures_are_added_as_they_are_made(two):
     assert page.count("| exponent | 1 | 0.99 | **yes** |") == 2
     assert "### 3. " in page
     assert "| tiny | 1 | 2 | 0.1 | 0.1 | 0.1 |" in page
+    kept = json.loads((two / record.FOLDER / "tiny.json").read_text("utf-8"))
+    assert {key: kept[key] for key in NUMBERS} == NUMBERS
 
 
 def test_what_is_damaged_is_named(clone):
-    for text in ("", "[]", '{"figures": {"tiny": {}}}', '{"figures": []}'):
-        (clone / record.FILE).write_text(text)
-        with pytest.raises(InvalidInput, match=r"paper_profile\.json"):
+    with pytest.raises(InvalidInput, match="no figure"):
+        record.page(clone)
+    (clone / record.FOLDER).mkdir()
+    for text in ("", "[]", "{}", '{"seconds": 1, "megabytes": 1, "machine": "", "claims": [{}]}'):
+        (clone / record.FOLDER / "tiny.json").write_text(text)
+        with pytest.raises(InvalidInput, match=r"tiny\.json"):
             record.page(clone)
 
 
@@ -72,6 +77,5 @@ def test_the_command_says_what_it_did(clone, capsys):
 
 
 def test_what_is_kept_is_of_figures_that_there_are():
-    kept = json.loads((ROOT / record.FILE).read_text("utf-8"))["figures"]
-    assert set(kept) <= set(load(ROOT))
+    assert {file.stem for file in (ROOT / record.FOLDER).iterdir()} <= set(load(ROOT))
     assert record.page(ROOT)

@@ -80,13 +80,13 @@ def counted(words: Counter[str]) -> str:
     return ", ".join(f"{count} {word}" for word, count in words.most_common())
 
 
-def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
+def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     """What all figures have published under "claims" or "comparisons".
 
     Parameters
     ----------
-    source : Path
-        ``book/figures``, or a file of `record`.
+    folder : Path
+        ``book/figures`` or ``book/paper``.
     section : str
         "claims" or "comparisons".
 
@@ -102,45 +102,28 @@ def published(source: Path, section: str) -> dict[str, list[dict[str, Any]]]:
     """
     kinds = _ENTRIES[check_choice("section", section, _ENTRIES)]
     out = {}
-    for name, file, content in _contents(source):
+    for file in sorted(folder.glob("[!.]*.json")):
         try:
-            entries = content[section]
+            entries = json.loads(file.read_text("utf-8"))[section]
             for entry in entries:
                 for key, kind in kinds.items():
                     if not isinstance(entry[key], kind):
                         raise TypeError(f"{key}: {entry[key]!r}")
-        except (LookupError, TypeError) as error:
-            raise _unusable(file, error) from error
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            allowed = "a file of `publish`"
+            raise InvalidInput(str(file), f"something else ({shown(error)})", allowed) from error
         if entries:
-            out[name] = entries
+            out[file.stem] = entries
     return out
 
 
-def _contents(source: Path) -> list[tuple[str, Path, Any]]:
-    """Figure id, file and content of everything published, by id."""
-    files = sorted(source.glob("[!.]*.json")) if source.is_dir() else [source]
-    read = []
-    for file in files:
-        try:
-            content = json.loads(file.read_text("utf-8"))
-            found = {file.stem: content} if source.is_dir() else dict(content["figures"])
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise _unusable(file, error) from error
-        read += [(name, file, found[name]) for name in sorted(found)]
-    return read
-
-
-def _unusable(file: Path, error: Exception) -> InvalidInput:
-    return InvalidInput(str(file), f"something else ({shown(error)})", "a file of `publish`")
-
-
-def claims_table(source: Path, level: int = 2) -> str:
+def claims_table(folder: Path, level: int = 2) -> str:
     """All claims with what was measured, as Markdown.
 
     Parameters
     ----------
-    source : Path
-        ``book/figures``, or a file of `record`.
+    folder : Path
+        ``book/figures`` or ``book/paper``.
     level : int
         Of the headings.
 
@@ -149,7 +132,7 @@ def claims_table(source: Path, level: int = 2) -> str:
     str
         A heading and a table for each claim of `CLAIMS`; links lead from ``book``.
     """
-    found = published(source, "claims")
+    found = published(folder, "claims")
     lines = []
     for number, text in CLAIMS.items():
         rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
@@ -166,19 +149,19 @@ def claims_table(source: Path, level: int = 2) -> str:
     return "\n".join(lines)
 
 
-def comparison_table(source: Path) -> str:
+def comparison_table(folder: Path) -> str:
     """Printed values against ours: a summary by figure, then every value, as Markdown.
 
     Parameters
     ----------
-    source : Path
-        ``book/figures``, or a file of `record`.
+    folder : Path
+        ``book/figures`` or ``book/paper``.
 
     Returns
     -------
     str
     """
-    found = published(source, "comparisons")
+    found = published(folder, "comparisons")
     summary, every = [], []
     for figure, entries in found.items():
         ours = _largest(e["ours"] / e["printed"] - 1 for e in entries)

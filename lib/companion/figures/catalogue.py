@@ -1,13 +1,16 @@
-"""The list of figures, ``notebooks/figures.yml``, read with suspicion."""
+"""The list of figures, ``notebooks/figures.yml``."""
 
 from __future__ import annotations
 
-import math
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
 
 from twolayer.support.checks import InvalidInput, shown
 
@@ -15,22 +18,42 @@ from twolayer.support.checks import InvalidInput, shown
 PROFILES = ("quick", "paper")
 #: No list of figures is longer than this many bytes.
 _LONGEST = 1_000_000
-_LONGEST_ID = 60
+
+_PARAMETERS = {
+    "description": "a mapping of parameters",
+    "type": "object",
+    "propertyNames": {"type": "string", "description": "names of parameters"},
+}
+#: Of `figures.yml`; what is wrong is said by the description of the part.
+SCHEMA = {
+    "description": "a mapping from figure ids",
+    "type": "object",
+    "propertyNames": {
+        "description": "figure ids of at most 60 letters, digits and hyphens",
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9][A-Za-z0-9-]{0,59}\Z",
+    },
+    "additionalProperties": {
+        "description": "a mapping with exactly a title, a template and the profiles",
+        "type": "object",
+        "required": ["title", "template", *PROFILES],
+        "additionalProperties": False,
+        "properties": {
+            "title": {"type": "string", "description": "text"},
+            "template": {
+                "description": "the name of a notebook in notebooks/",
+                "type": "string",
+                "pattern": r"^[\w-]+\.ipynb\Z",
+            },
+            **dict.fromkeys(PROFILES, _PARAMETERS),
+        },
+    },
+}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: a template and its parameters per profile.
-
-    Attributes
-    ----------
-    id : str
-        As in the paper: "2-left".
-    title : str
-    template : Path
-    parameters : dict
-        Profile → parameters of the template.
-    """
+    """One figure, its id as in the paper: "2-left"; parameters of its template by profile."""
 
     id: str
     title: str
@@ -41,19 +64,8 @@ class Figure:
 def project_root(start: str | os.PathLike[str] | None = None) -> Path:
     """The nearest folder at or above `start` that holds ``notebooks/figures.yml``.
 
-    Parameters
-    ----------
-    start : path, optional
-        By default the working directory, then the place of the package itself.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InvalidInput
-        If there is none.
+    By default it is sought from the working directory, then from the place of the package itself;
+    `InvalidInput` if there is none.
     """
     try:
         starts = [Path(start)] if start is not None else [Path.cwd(), Path(__file__)]
@@ -74,16 +86,7 @@ def output_folder(root: Path) -> Path:
 
 
 def load(root: Path) -> dict[str, Figure]:
-    """Read and check ``notebooks/figures.yml``.
-
-    Parameters
-    ----------
-    root : Path
-
-    Returns
-    -------
-    dict
-        Figure id → `Figure`, in the order of the file.
+    """Read and check ``notebooks/figures.yml``: figure id → `Figure`, in the order of the file.
 
     Raises
     ------
@@ -97,108 +100,71 @@ def load(root: Path) -> dict[str, Figure]:
     >>> load(project_root())["2-right"].title
     'One ODE for all dimensions'
     """
-    entries = _yaml(root / "notebooks" / "figures.yml")
-    if not isinstance(entries, dict):
-        raise InvalidInput("figures.yml", type(entries).__name__, "a mapping from figure ids")
-    return {str(name): _figure(root, str(name), entry) for name, entry in entries.items()}
+    entries = _read(root / "notebooks" / "figures.yml")
+    for error in Draft202012Validator(SCHEMA).iter_errors(entries):
+        where = ": ".join(["figures.yml", *map(str, error.absolute_path)])
+        raise InvalidInput(where, shown(error.instance), error.schema["description"])
+    return {name: _figure(root, name, entry) for name, entry in entries.items()}
 
 
-def _yaml(file: Path) -> Any:
-    import yaml
+class _PlainLoader(yaml.SafeLoader):
+    """No aliases, which can grow without end; no merges; no key twice."""
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: Any) -> None:
+        pass  # what is to be merged stays a key, of a kind that cannot be read
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) < len(node.value):
+            raise yaml.YAMLError("a key twice")
+        return mapping
+
+
+def _read(file: Path) -> Any:
     try:
         content = file.read_bytes()
         if len(content) > _LONGEST:
             raise ValueError(f"more than {_LONGEST:,} bytes")
-        text = content.decode("utf-8")
-        _no_repetitions(yaml.compose(text, yaml.SafeLoader))
-        return yaml.safe_load(text)
+        return yaml.load(content.decode("utf-8"), _PlainLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         what = f"a file that cannot be read ({shown(error)})"
         raise InvalidInput("figures.yml", what, "plain YAML, in UTF-8") from error
 
 
-def _no_repetitions(node: Any, seen: set[int] | None = None) -> None:
-    """`ValueError` if a key comes twice, or a node is used twice (aliases can grow without end)."""
-    seen = set() if seen is None else seen
-    if node is None:
-        return
-    if id(node) in seen:
-        raise ValueError("an alias")
-    seen.add(id(node))
-    if isinstance(node.value, str):
-        return
-    pairs = [item for item in node.value if isinstance(item, tuple)]
-    keys = [str(key.value) for key, _ in pairs]
-    twice = {key for key in keys if keys.count(key) > 1}
-    if twice:
-        raise ValueError(f"the key {twice.pop()!r} twice")
-    for item in node.value:
-        for inner in item if isinstance(item, tuple) else (item,):
-            _no_repetitions(inner, seen)
-
-
-def _figure(root: Path, name: str, entry: Any) -> Figure:
-    where = f"figures.yml: {name}"
-    if not name.replace("-", "").isalnum() or len(name) > _LONGEST_ID:
-        allowed = f"figure ids of at most {_LONGEST_ID} letters, digits and hyphens"
-        raise InvalidInput("figures.yml", name, allowed)
-    wanted = {"title", "template", *PROFILES}
-    if not isinstance(entry, dict) or set(entry) != wanted:
-        got = sorted(map(str, entry)) if isinstance(entry, dict) else type(entry).__name__
-        raise InvalidInput(where, str(got), f"a mapping with exactly {sorted(wanted)}")
-    if not isinstance(entry["title"], str):
-        raise InvalidInput(f"{where}: title", shown(entry["title"]), "text")
-    template = _template(root, where, entry["template"])
+def _figure(root: Path, name: str, entry: Mapping[str, Any]) -> Figure:
+    where, template = f"figures.yml: {name}", root / "notebooks" / entry["template"]
+    if not template.is_file() or template.resolve().parent != root.resolve() / "notebooks":
+        allowed = f"a notebook in {root / 'notebooks'}"
+        raise InvalidInput(f"{where}: template", shown(entry["template"]), allowed)
     known = _template_parameters(where, template)
     for profile in PROFILES:
-        chosen = entry[profile]
-        if not isinstance(chosen, dict):
-            raise InvalidInput(f"{where}: {profile}", repr(chosen), "a mapping of parameters")
-        check_parameters(f"{where}: {profile}", chosen, known)
-        for parameter, value in chosen.items():
-            if not _plain(value):
-                allowed = "finite numbers, text, true or false, or lists and mappings of them"
-                raise InvalidInput(f"{where}: {profile}: {parameter}", shown(value), allowed)
-    return Figure(name, entry["title"], template, {p: entry[p] for p in PROFILES})
+        if unknown := sorted(set(entry[profile]) - set(known)):
+            allowed = "parameters among " + ", ".join(known)
+            raise InvalidInput(f"{where}: {profile}", ", ".join(unknown), allowed)
+        if not _is_plain(entry[profile]):
+            allowed = "finite numbers, text, true or false, or lists and mappings of them"
+            raise InvalidInput(f"{where}: {profile}", shown(entry[profile]), allowed)
+    return Figure(name, entry["title"], template.resolve(), {p: entry[p] for p in PROFILES})
 
 
-def _template(root: Path, where: str, name: Any) -> Path:
-    """The file that an entry names, which must lie in ``notebooks``, and that in the clone."""
-    folder = (root / "notebooks").resolve()
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can say it: not so dates, sets, bytes, infinity and keys that are no text."""
     try:
-        template = (folder / name).resolve()
-        inside = template.parent == folder and folder.is_relative_to(root.resolve())
-        if inside and template.suffix == ".ipynb" and template.is_file():
-            return template
-    except (OSError, TypeError, ValueError, RuntimeError):
-        pass
-    raise InvalidInput(f"{where}: template", shown(name), f"a notebook in {root / 'notebooks'}")
-
-
-def _plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _plain(inner) for key, inner in value.items())
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, (str, int))
-
-
-def check_parameters(where: str, chosen: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse parameters that a template does not have (papermill would only log them)."""
-    known = sorted(known)
-    unknown = sorted(set(map(str, chosen)) - set(known))
-    if unknown:
-        raise InvalidInput(where, ", ".join(unknown), "parameters among " + ", ".join(known))
+        return json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def _template_parameters(where: str, template: Path) -> list[str]:
     import papermill
 
     try:
-        return list(papermill.inspect_notebook(str(template)))
+        return sorted(papermill.inspect_notebook(str(template)))
     except Exception as error:  # the reader meets a malformed file with any exception at all
         allowed = f"a Jupyter notebook ({shown(error)})"
         raise InvalidInput(f"{where}: template", template.name, allowed) from error

@@ -113,7 +113,8 @@ class PaperProfile(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Run times, claims and printed values, or a warning that says how to get them."""
         root = Path(self.env.srcdir).parent
-        self.env.note_dependency(str(root / record.FILE))
+        for file in (root / record.FOLDER).glob("*.json"):
+            self.env.note_dependency(str(file))
         try:
             return self.parse_text_to_nodes(record.page(root), allow_section_headings=True)
         except InvalidInput as error:
