@@ -21,8 +21,6 @@ class Activation:
     ----------
     name : str
         How it is asked for, as in ``Task(activation=name)``.
-    formula : str
-        σ in LaTeX.
     sigma, derivative : callable
         σ and σ′ on arrays.
     kinks, bends : tuple of float
@@ -41,7 +39,6 @@ class Activation:
     """
 
     name: str
-    formula: str
     sigma: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
     kinks: tuple[float, ...] = ()
@@ -104,7 +101,7 @@ class Activation:
             name = str(getattr(sigma, "__name__", type(sigma).__name__))
         elif not isinstance(name, str):
             raise InvalidInput("name", shown(name), "text")
-        return cls(name, rf"\mathrm{{{name}}}(x)", sigma, derivative, kinks, bends)
+        return cls(name, sigma, derivative, kinks, bends)
 
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"

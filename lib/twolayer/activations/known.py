@@ -20,12 +20,8 @@ from twolayer.support.checks import InvalidInput, check_choice
 
 #: Every activation that has closed forms, by name.
 ACTIVATIONS: dict[str, Activation] = {
-    "erf": Activation(
-        "erf", r"\mathrm{erf}(x/\sqrt{2})", erf.sigma, erf.derivative, forms=erf.Erf(), code=0
-    ),
-    "square": Activation(
-        "square", "x^2", square.sigma, square.derivative, forms=square.Square(), code=1
-    ),
+    "erf": Activation("erf", erf.sigma, erf.derivative, forms=erf.Erf(), code=0),
+    "square": Activation("square", square.sigma, square.derivative, forms=square.Square(), code=1),
 }
 
 
@@ -62,13 +58,11 @@ class _Hermite:
 
 #: Activations without closed forms for the flow, by name.
 OTHERS: dict[str, Activation] = {
-    "relu": Activation("relu", r"\max(x, 0)", _relu, _step, (0.0,), code=2),
-    "tanh": Activation("tanh", r"\tanh x", np.tanh, _slope_of_tanh, code=3),
-    "sigmoid": Activation("sigmoid", r"1/(1 + e^{-x})", _sigmoid, _slope_of_sigmoid, code=4),
+    "relu": Activation("relu", _relu, _step, (0.0,), code=2),
+    "tanh": Activation("tanh", np.tanh, _slope_of_tanh, code=3),
+    "sigmoid": Activation("sigmoid", _sigmoid, _slope_of_sigmoid, code=4),
 } | {
-    f"he{n}": Activation(
-        f"he{n}", rf"\mathrm{{He}}_{n}(x)", _Hermite(n), _Hermite(n - 1, float(n)), code=10 + n
-    )
+    f"he{n}": Activation(f"he{n}", _Hermite(n), _Hermite(n - 1, float(n)), code=10 + n)
     for n in range(1, 7)
 }
 

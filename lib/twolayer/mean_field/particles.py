@@ -40,8 +40,8 @@ class Particles:
     weight : array_like, shape (p,), optional
         Positive, of sum 1; all equal by default.
     finite : bool
-        True if each particle is a neuron of a finite network, which then acts on
-        itself; False for a quadrature of a continuous law.
+        Whether each particle is a neuron of a finite network, or a node of a quadrature: a mark
+        by which one may choose the `self_term` of `solve_mean_field`, which does not look at it.
     a : array_like, shape (p,), optional
         Second layer; ones by default, as in the paper.
 
