@@ -139,15 +139,15 @@ class Run:
     # fmt: off
     def _start(self) -> list[Line]:
         names = ("test_import[twolayer]", "test_import[numpy, scipy.linalg]")
-        ours, base = map(self.seconds, names)
+        ours, base = (self.info(name, "import") for name in names)
         numba = float(self.info(names[0], "numba"))
         first, second = (self.seconds(f"test_first_simulation[{w}]") for w in ("not yet", "before"))
         cases = ("direct-16000", "projected-1000", "projected-1000000000")
         used, low, high = (self.info(f"test_memory[{case}]", "MB") for case in cases)
         W, p, d = (self.info("test_memory[direct-16000]", key) for key in ("MB of W", "p", "d"))
         return [
-            Line("cold-start/import", "a process that imports twolayer", ours, "s",
-                 "one that imports numpy, scipy.linalg", base, target=0.5),
+            Line("cold-start/import", "import twolayer", ours, "s",
+                 "import numpy, scipy.linalg", base, target=0.5),
             Line("cold-start/numba", "numba loaded by it (1: yes)", numba, target=0.0),
             Line("cold-start/first", "a process with the first simulate, nothing compiled yet",
                  first, "s", target=5.0),
@@ -287,13 +287,13 @@ class Run:
     def _parts(self, case: str, rest: str) -> dict[str, float]:
         """Microseconds of the parts of a step of SGD."""
         step = self.microseconds(f"test_step[{case}]")
-        square, random, fields, update = (
+        square, random, products = (
             self.microseconds(f"test_part[{case}-{part}]")
-            for part in ("square", "random", "fields", "update")
+            for part in ("square", "random", "products")
         )
         known = {
             "random numbers": random,
-            "matrix products": fields + update,
+            "matrix products": products,
             "special functions": max(step - square, 0.0),
         }
         return known | {rest: max(step - sum(known.values()), 0.0)}
