@@ -25,7 +25,7 @@ from companion.figures import catalogue
 from companion.figures import make as figures
 from companion.figures.__main__ import main
 from twolayer import activations, flow, regimes
-from twolayer.theory import diffusion, escape, exit_runs, exits
+from twolayer.theory import clocks, diffusion, escape, exit_runs, exits, powers
 from twolayer.theory.linear_noise import fluctuations
 
 TASK, SQUARE = tl.Task("erf", noise=0.1), tl.Task("square")
@@ -145,6 +145,24 @@ GOOD = {
     },
     regimes.half_way: {"p": 2, "k": 1},
     regimes.phase: {"kappa": 0.1, "delta": 0.1},
+    clocks.coefficients: {"s": 0.5, "d": 100.0},
+    clocks.approach: {"s": 0.5},
+    clocks.clock_flow: {
+        "task": TASK,
+        "overlaps": OVERLAPS,
+        "rate_per_student": 0.5,
+        "A": 1.0,
+        "B": 0.1,
+        "tau": [0.0, 1.0],
+    },
+    powers.one_step: {"task": TASK, "overlaps": OVERLAPS, "samples": 100, "seed": 0},
+    powers.count_powers: {
+        "small": [1.0, 1.0, 1.0],
+        "large": [0.1, 0.1, 0.1],
+        "factor": 10.0,
+        "resolution": 0.0,
+    },
+    powers.in_strip: {"kappa": 1.0, "delta": -1.2},
     flow.psi_M: {"task": TASK, "overlaps": OVERLAPS},
     flow.psi_GF: {"task": TASK, "overlaps": OVERLAPS},
     flow.psi_noise: {"task": TASK, "overlaps": OVERLAPS},

@@ -7,7 +7,7 @@ from twolayer.theory import escape, exit_runs, exits, last_plateau
 from twolayer.theory.clocks import LIMITS, ClockFlow, approach, clock_flow, coefficients
 from twolayer.theory.gronwall import growth_exponent
 from twolayer.theory.linear_noise import Fluctuations, fluctuations
-from twolayer.theory.one_step import OneStep, count_powers, in_strip, one_step
+from twolayer.theory.powers import OneStep, count_powers, in_strip, one_step
 
 __all__ = [
     "LIMITS",

@@ -30,7 +30,9 @@ from twolayer.support.checks import (
     check_non_negative,
     check_positive,
     check_real,
+    shown,
 )
+from twolayer.support.integrate import LATEST
 
 Array = np.ndarray
 
@@ -54,6 +56,12 @@ class ClockFlow:
     M : array, shape (T, p, k)
     excess_risk : array, shape (T,)
         R − Δ/2.
+
+    Examples
+    --------
+    >>> start = Overlaps([[1.0]], [[0.5]], [[1.0]])
+    >>> clock_flow(Task("erf"), start, rate_per_student=1.0, A=1, B=1, tau=[0, 1, 2]).Q.shape
+    (3, 1, 1)
     """
 
     tau: Array
@@ -190,8 +198,10 @@ def clock_flow(
     g = check_positive("rate_per_student", rate_per_student)
     A, B = check_non_negative("A", A), check_non_negative("B", B)
     tau = check_array("tau", tau, (None,))
-    if tau.min() < 0:
-        raise InvalidInput("tau", f"{tau.min():g}", "times >= 0")
+    first, second = A * g, B * g * g
+    if tau.min() < 0 or not max(first, second, 1.0) * tau.max() <= LATEST:
+        allowed = f"times >= 0 at which A g τ and B g² τ are at most {LATEST:g}"
+        raise InvalidInput("tau", shown(tau), allowed)
     p, k = overlaps.p, overlaps.k
     gradient_flow = right_hand_side(task, overlaps.P, 0.0, "gradient-flow")
     everything = right_hand_side(task, overlaps.P, p, "full")  # (γ/p) Ψ^Var with γ/p = 1
@@ -200,14 +210,16 @@ def clock_flow(
         Q, M = y[: p * p].reshape(p, p), y[p * p :].reshape(p, k)
         slow, dM = gradient_flow(Q, M)
         variance = everything(Q, M)[0] - slow if B else 0.0
-        dQ = A * g * slow + B * g**2 * variance
-        return np.concatenate((dQ.ravel(), A * g * dM.ravel()))
+        dQ = first * slow + second * variance
+        return np.concatenate((dQ.ravel(), first * dM.ravel()))
 
     start = np.concatenate((overlaps.Q.ravel(), overlaps.M.ravel()))
     order = np.unique(tau)  # times of the integrator, and back
-    path = scipy.integrate.solve_ivp(
-        derivative, (0, order[-1]), start, "LSODA", order, rtol=1e-8, atol=1e-10
-    )
+    span = 0.0, order[-1]
+    with np.errstate(all="ignore"):  # of a flow that leaves the range of finite numbers
+        path = scipy.integrate.solve_ivp(
+            derivative, span, start, "LSODA", order, rtol=1e-8, atol=1e-10
+        )
     if not path.success or not np.isfinite(path.y).all():
         raise InvalidInput("tau", f"{order[-1]:g}", "times until which the flow can be followed")
     y = path.y.T[np.searchsorted(order, tau)]

@@ -45,6 +45,14 @@ class OneStep:
         Root mean square of the diagonal of Ψ^Var.
     covariance : array, shape (2, 2)
         Of A and B, for the first student.
+
+    Examples
+    --------
+    Ten times the rate, ten times the first-order drift and a hundred times the second:
+
+    >>> moments = OneStep(first=1.0, second=2.0, covariance=np.eye(2))
+    >>> (moments.sizes(1.0, 10.0) / moments.sizes(0.1, 10.0))[:2].round(6).tolist()
+    [10.0, 100.0]
     """
 
     first: float
