@@ -8,6 +8,8 @@ p further coordinates the weights move by Rᵀ T.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import scipy
 
@@ -53,13 +55,19 @@ def _one(
     if lost.size:
         return lost
     C = slopes * steps[:, None] * a
-    factor, below = np.diag(samples.radii[block]), np.tril_indices(D - n, -1)
+    factor, below = np.diag(samples.radii[block]), _below(D - n)
     factor[below] = normals[B * n : B * n + len(below[0])]
     students[:, :n] += C.T @ inside
     students[:, n:] = np.linalg.qr(C, mode="r").T @ factor
     if rules.second > 0.0:
         a += rules.second * (error @ values)
     return lost
+
+
+@lru_cache(maxsize=2)
+def _below(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The entries below the diagonal; to list them takes as long as all else at small size."""
+    return np.tril_indices(size, -1)
 
 
 def respond(activation: Activation, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
