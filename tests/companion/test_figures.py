@@ -17,7 +17,8 @@ def executed(clone):
 
 
 def output_of(notebook):
-    return "".join(notebook["cells"][-1]["outputs"][0]["text"]).strip()
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return "".join(code[-1]["outputs"][0]["text"]).strip()
 
 
 def test_make_then_nothing_to_do(clone):
@@ -34,6 +35,12 @@ def test_make_then_nothing_to_do(clone):
 
 
 def test_what_makes_a_figure_stale(clone, monkeypatch):
+    write_notebook(
+        clone / "notebooks/tiny.ipynb",
+        "a = 1\nb = 1",
+        "if a < 0:\n    from twolayer.source import x",
+        "open('tiny.json', 'w').write('{}')",
+    )
     figure = catalogue.load(clone)["tiny"]
     assert not freshness.is_fresh(clone, figure, "quick")
     figures.make(clone)
