@@ -33,22 +33,11 @@ CLAIMS: dict[int, str] = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured number behind a claim.
+    """One measured number behind a claim, with what the paper says of it.
 
-    Attributes
-    ----------
-    claim : int
-        Key of `CLAIMS`.
-    quantity : str
-        What was measured, and how.
-    paper : str
-        What the paper says of it.
-    value, error : float
-        The number and its standard error (0 if it is computed, not sampled).
-    low, high : float
-        The range of the number in which the paper's statement holds.
-    note : str
-        A remark for the reader: the reason, if the verdict is not a plain yes.
+    `error` is a standard error (0 if the value is computed, not sampled); `low` and `high` bound
+    the range in which the paper's statement holds; `note` is the reason, if the verdict is no
+    plain yes.
 
     Examples
     --------
@@ -81,10 +70,7 @@ class Measurement:
 
     @property
     def verdict(self) -> str:
-        """The word that follows from value ± 2 errors, "yes", "no" or "consistent".
-
-        "yes" if that interval lies within [low, high], "no" if it lies outside, and
-        "consistent" if it reaches from one into the other.
+        """Whether value ± 2 errors lies within [low, high]: "yes", "no", or "consistent" if partly.
 
         Examples
         --------
@@ -98,13 +84,7 @@ class Measurement:
 
     @property
     def measured(self) -> str:
-        """The value with its error, as many digits as that allows.
-
-        Examples
-        --------
-        >>> Measurement(3, "exponent in Δ", "1", 0.97, 0.02, 0.95, 1.05).measured
-        '0.970 ± 0.020'
-        """
+        """The value with its error, as many digits as that allows."""
         return with_error(self.value, self.error)
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,16 +93,7 @@ class Measurement:
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean of independent values, and its standard error.
-
-    Parameters
-    ----------
-    values : array, shape (R,)
-        At least two values.
-
-    Returns
-    -------
-    mean, error : float
+    """Mean of at least two independent values, and its standard error.
 
     Examples
     --------
@@ -145,10 +116,6 @@ def exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     y : array, shape (R, n) or (n,)
         Positive.  With R > 1 rows the fit is repeated row by row and the error is that of
         the mean; with one, it is the error of the regression.
-
-    Returns
-    -------
-    exponent, error : float
 
     Examples
     --------
@@ -182,14 +149,6 @@ def _positive(argument: str, values: np.ndarray) -> np.ndarray:
 
 def with_error(value: float, error: float) -> str:
     """A number with two digits of its error; with four significant digits if that is 0.
-
-    Parameters
-    ----------
-    value, error : float
-
-    Returns
-    -------
-    str
 
     Examples
     --------

@@ -18,19 +18,11 @@ from twolayer.support.checks import check_choice
 
 @dataclass(frozen=True)
 class PrintedValue:
-    """One point of a printed ODE curve of arXiv:2302.05882.
+    """One point of a printed ODE curve of arXiv:2302.05882, four digits off the vector figure.
 
-    Attributes
-    ----------
-    figure : str
-    curve : float
-        The parameter that tells the curves of the figure apart: Δ in figures 2 right and 4,
-        p in the others.
-    t : float
-    excess_risk : float
-        Four digits, read off the vector figure.  Reading is not free of error: at
-        figure 4, Δ = 1, t = 100 fixed-step Euler integration with dt = 10⁻³, the method of
-        the paper, gives 0.0010046 where the figure reads 0.00101.
+    `curve` tells the curves of a figure apart: Δ in figures 2 right and 4, p in the others.
+    Reading is not free of error: at figure 4, Δ = 1, t = 100 fixed-step Euler integration with
+    dt = 10⁻³, the method of the paper, gives 0.0010046 where the figure reads 0.00101.
     """
 
     figure: str
@@ -41,18 +33,7 @@ class PrintedValue:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A printed value beside ours.
-
-    Attributes
-    ----------
-    figure : str
-    curve, t, printed : float
-        As in `PrintedValue`.
-    as_printed : float
-        Our excess risk, computed the way the published numerics did.
-    ours : float
-        Our excess risk by the equations.
-    """
+    """A printed value beside ours, by the equations and computed as the published numerics did."""
 
     figure: str
     curve: float
@@ -70,21 +51,7 @@ class Curve(Protocol):
 
 
 def printed_values(figure: str) -> list[PrintedValue]:
-    """The points read off one figure of the paper.
-
-    Parameters
-    ----------
-    figure : str
-        "2-right", "3-left", "3-right", "4", "5a", "5b" or "5c".
-
-    Returns
-    -------
-    list of PrintedValue
-
-    Raises
-    ------
-    InvalidInput
-        If we have no values of that figure.
+    """The points read off one figure: "2-right", "3-left", "3-right", "4", "5a", "5b" or "5c".
 
     Examples
     --------
@@ -118,10 +85,6 @@ def compare(
         Parameter of the curve → excess risk at the same times, the way the published numerics
         computed it; the same as `curves` by default.
 
-    Returns
-    -------
-    list of Comparison
-
     Examples
     --------
     >>> from types import SimpleNamespace
@@ -143,17 +106,7 @@ def compare(
 
 
 def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p") -> str:
-    """Printed values beside ours, as a Markdown table.
-
-    Parameters
-    ----------
-    comparisons : iterable of Comparison
-    parameter : str
-        What tells the curves apart.
-
-    Returns
-    -------
-    str
+    """Printed values beside ours, as a Markdown table; `parameter` tells the curves apart.
 
     Examples
     --------
@@ -173,18 +126,7 @@ def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p")
 
 
 def largest_differences(comparisons: Iterable[Comparison]) -> dict[str, str]:
-    """The number of printed values, and the largest relative differences, as `results`.
-
-    Parameters
-    ----------
-    comparisons : iterable of Comparison
-        At least one.
-
-    Returns
-    -------
-    dict
-        "printed_count", "printed_worst" (computed as printed) and "equations_worst".
-    """
+    """The number of printed values, and the largest relative differences, as `results`."""
     found = list(comparisons)
     same = max(abs(c.as_printed / c.printed - 1) for c in found)
     ours = max(abs(c.ours / c.printed - 1) for c in found)
@@ -201,18 +143,17 @@ def nearer_to_sgd(
     """Which of two curves SGD is nearer to, decade by decade of time, as `results`.
 
     A distance is the root mean square, over the times of a decade, of the logarithm of the mean
-    excess risk of the runs over a curve.
+    excess risk of the runs over a curve.  Decades in which the distances differ by less than
+    `tolerance` are left out.
 
     Parameters
     ----------
     runs : Trajectory
-        From `simulate`.
     theory : Trajectory or MeanFieldTrajectory
         One curve, at times that cover those of the runs; interpolated in both logarithms.
     as_printed : array, shape (T,)
         The excess risk of the other at the same times.
     tolerance : float
-        Decades in which the distances differ by less are left out.
 
     Returns
     -------
@@ -254,19 +195,10 @@ def nearer_to_sgd(
 
 
 def risk_with_index_slip(mf: MeanFieldTrajectory) -> np.ndarray:
-    r"""The excess risk of square as the published numerics plot it.
+    """The excess risk of square as the published numerics plot it; equal weights, P = I.
 
     In tr Q̄² the middle term 2 Σ_j (MMᵀ)_jj q_j is computed there as 2 Σ_j Σ_l (MMᵀ)_jl q_j.
     The trajectories (M, q) are right; only the plotted risk of figures 3 and 5 c is not.
-
-    Parameters
-    ----------
-    mf : MeanFieldTrajectory
-        Of the square activation, with equal weights and P = I.
-
-    Returns
-    -------
-    array, shape (T,)
 
     Examples
     --------

@@ -20,25 +20,10 @@ _ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    r"""A table in Markdown.
+    r"""A table in Markdown, as many cells in each row as in the head.
 
     A ``|`` within a cell is escaped, in formulas and code as well: Markdown takes it for the end
     of the cell wherever it stands.  A line break becomes a space.
-
-    Parameters
-    ----------
-    head : iterable of str
-    rows : iterable of iterables of str
-        As many cells in each as in the head.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    InvalidInput
-        If a row has more or fewer cells than the head.
 
     Examples
     --------
@@ -81,24 +66,10 @@ def counted(words: Counter[str]) -> str:
 
 
 def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
-    """What all figures have published under "claims" or "comparisons".
+    """What all figures of a folder have published: figure id → entries, if there are any.
 
-    Parameters
-    ----------
-    folder : Path
-        ``book/figures`` or ``book/paper``.
-    section : str
-        "claims" or "comparisons".
-
-    Returns
-    -------
-    dict
-        Figure id → list of entries, figures without any left out.
-
-    Raises
-    ------
-    InvalidInput
-        If a file is not what `publishing.publish` writes.
+    The folder is ``book/figures`` or ``book/paper``, the section "claims" or "comparisons";
+    `InvalidInput` if a file is not what `publishing.publish` writes.
     """
     kinds = _ENTRIES[check_choice("section", section, _ENTRIES)]
     out = {}
@@ -118,20 +89,7 @@ def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def claims_table(folder: Path, level: int = 2) -> str:
-    """All claims with what was measured, as Markdown.
-
-    Parameters
-    ----------
-    folder : Path
-        ``book/figures`` or ``book/paper``.
-    level : int
-        Of the headings.
-
-    Returns
-    -------
-    str
-        A heading and a table for each claim of `CLAIMS`; links lead from ``book``.
-    """
+    """A heading, `level` deep, and a table for each claim of `CLAIMS`; links lead from ``book``."""
     found = published(folder, "claims")
     lines = []
     for number, text in CLAIMS.items():
@@ -150,17 +108,7 @@ def claims_table(folder: Path, level: int = 2) -> str:
 
 
 def comparison_table(folder: Path) -> str:
-    """Printed values against ours: a summary by figure, then every value, as Markdown.
-
-    Parameters
-    ----------
-    folder : Path
-        ``book/figures`` or ``book/paper``.
-
-    Returns
-    -------
-    str
-    """
+    """Printed values against ours: a summary by figure, then every value."""
     found = published(folder, "comparisons")
     summary, every = [], []
     for figure, entries in found.items():

@@ -81,13 +81,7 @@ _READABLE = {
 
 
 def shades(colour: str, number: int) -> list[str]:
-    """So many shades of a colour of a regime or of SGD, from light to dark.
-
-    Parameters
-    ----------
-    colour : str
-    number : int
-        From 1 to 7.
+    """So many shades of a colour of a regime or of SGD, 1 to 7, from light to dark.
 
     Examples
     --------

@@ -36,28 +36,10 @@ class ExecutionError(RuntimeError):
 
 
 def execute(template: Path, target: Path, parameters: Mapping[str, Any], threads: int = 1) -> Any:
-    """Run a notebook template and write the executed notebook.
+    """Run a template, parameters in place of its defaults, and write the executed notebook.
 
-    Parameters
-    ----------
-    template : Path
-        A notebook with a cell tagged ``parameters``.
-    target : Path
-        The executed notebook; its folder is the kernel's working directory.
-    parameters : mapping
-        What replaces the template's defaults.
-    threads : int
-        Of linear algebra.
-
-    Returns
-    -------
-    nbformat.NotebookNode
-        The executed notebook.
-
-    Raises
-    ------
-    ExecutionError
-        If a cell fails, or the kernel dies or cannot be started.
+    Its folder is the kernel's working directory; `threads` are those of linear algebra.
+    `ExecutionError` if a cell fails, or the kernel dies or cannot be started.
     """
     import papermill
 

@@ -21,18 +21,7 @@ _RUNS_ON = ("numpy", "scipy", "numba", "xarray", "matplotlib", "ipykernel")
 
 
 def stamp(root: Path, figure: Figure, profile: str) -> str:
-    """The hash of everything that a figure depends on.
-
-    Parameters
-    ----------
-    root : Path
-    figure : Figure
-    profile : str
-
-    Returns
-    -------
-    str
-        Hexadecimal SHA-256.
+    """The hash of everything that a figure depends on, hexadecimal SHA-256.
 
     Examples
     --------
@@ -67,16 +56,8 @@ def code_of(cells: Iterable[Mapping[str, Any]]) -> str:
 def lacking(cells: Iterable[Mapping[str, Any]]) -> str | None:
     """What an executed notebook should show and does not: a picture where one is described.
 
-    Parameters
-    ----------
-    cells : iterable of mapping
-        Of the notebook.  A picture is described by the text for those who cannot see it, in a
-        cell's metadata; a notebook has one at least.
-
-    Returns
-    -------
-    str, optional
-        As "a picture"; None if all is there.
+    A picture is described by the text for those who cannot see it, in a cell's metadata; a notebook
+    has one at least.  None if all is there.
 
     Examples
     --------

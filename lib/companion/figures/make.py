@@ -60,7 +60,7 @@ def make(
     force: bool = False,
     executor: Executor | None = None,
 ) -> list[str]:
-    """Make every stale figure.
+    """Make every stale figure; returns the ids that were made.
 
     Parameters
     ----------
@@ -78,11 +78,6 @@ def make(
         Where to run the notebooks, on machines that see the clone under the same path;
         `jobs` processes here by default.
 
-    Returns
-    -------
-    list of str
-        The ids that were made.
-
     Raises
     ------
     InvalidInput
@@ -99,8 +94,6 @@ def make(
     Examples
     --------
     >>> from companion.figures.catalogue import project_root
-    >>> from twolayer.support.checks import InvalidInput
-    >>> from companion.figures.make import make
     >>> try:
     ...     make(project_root(), ids=["7"])
     ... except InvalidInput as error:

@@ -24,21 +24,10 @@ if TYPE_CHECKING:
 
 
 def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> np.ndarray:
-    """SGD's excess risk over the ODE's, run by run, averaged over the times of a span.
+    """SGD's excess risk over the ODE's, averaged over the times of a span, for each run.
 
-    Parameters
-    ----------
-    runs : Trajectory
-        From `simulate`.
-    theory : Trajectory
-        From `solve`, at times that cover the span; interpolated in both logarithms.
-    first, last : float
-        The span of time.
-
-    Returns
-    -------
-    array, shape (R,)
-        Empty if nothing was recorded in the span.
+    The theory's times cover the span; it is interpolated in both logarithms.  Empty if nothing was
+    recorded in the span.
 
     Examples
     --------
@@ -58,16 +47,7 @@ def ratios(runs: Trajectory, theory: Trajectory, first: float, last: float) -> n
 
 
 def uncertain(values: np.ndarray) -> str:
-    """The mean of independent values with its standard error, as text.
-
-    Parameters
-    ----------
-    values : array, shape (R,)
-        At least two values.
-
-    Returns
-    -------
-    str
+    """The mean of at least two independent values with its standard error, as text.
 
     Examples
     --------
@@ -78,17 +58,10 @@ def uncertain(values: np.ndarray) -> str:
 
 
 def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
-    """The excess risk of several trajectories as one long table.
+    """The excess risk of several trajectories, by name, as one long table.
 
-    Parameters
-    ----------
-    curves : mapping
-        Name → trajectory of `solve`, `solve_mean_field`, or `simulate` (which gives quantiles).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns curve, t, excess_risk (the median), low, high.
+    Its columns are curve, t, excess_risk, low and high: the median and the quantiles of `simulate`,
+    three times the same otherwise.
 
     Examples
     --------
@@ -128,7 +101,8 @@ def publish(
     name : str
         Figure id; files are called after it.
     figure : matplotlib.figure.Figure
-        Written as PDF; the SVG is the picture that the notebook shows.
+        Written as PDF (the SVG is the picture that the notebook shows); `InvalidInput` if its text is
+        too small for a phone, or too pale.
     curves : pandas.DataFrame
         The drawn numbers, written as CSV.
     trajectories : mapping
@@ -141,11 +115,6 @@ def publish(
     folder : path
     made : iterable of Trajectory or MeanFieldTrajectory, optional
         What the figure was made of, for the colophon; the trajectories by default.
-
-    Raises
-    ------
-    InvalidInput
-        If the figure's text is too small for a phone, or too pale.
 
     Examples
     --------

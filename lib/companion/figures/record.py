@@ -35,15 +35,7 @@ FOLDER = Path("book", "paper")
 def update(root: Path) -> list[str]:
     """Copy the JSON of every figure in ``book/figures`` that was made at the paper's own size.
 
-    Returns
-    -------
-    list of str
-        Ids of the figures that were added or replaced.
-
-    Raises
-    ------
-    InvalidInput
-        If no figure there was made with the profile "paper" by the code as it is now.
+    Returns their ids; `InvalidInput` if no figure there was made so by the code as it is now.
     """
     folder = output_folder(root)
     made = [name for name, figure in load(root).items() if is_fresh(root, figure, "paper")]
@@ -68,10 +60,7 @@ def update(root: Path) -> list[str]:
 def page(root: Path) -> str:
     """Run times, claims and printed values at the paper's own sizes, as Markdown.
 
-    Raises
-    ------
-    InvalidInput
-        If nothing is kept, or it is not what `update` writes.
+    `InvalidInput` if nothing is kept, or it is not what `update` writes.
     """
     folder, wanted = root / FOLDER, load(root)
     runs = {name: _read(file) for name in wanted if (file := folder / f"{name}.json").exists()}

@@ -20,23 +20,11 @@ _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def environment(home: Path, threads: int, *folders: Path) -> dict[str, str]:
-    """The environment of a Python process that makes figures.
+    """The environment of a Python process that makes figures: what is not in it, it does not see.
 
-    It imports this very package, wherever the build has found it.
-
-    Parameters
-    ----------
-    home : Path
-        An empty folder of its own: there is no configuration of Matplotlib or IPython in it.
-    threads : int
-        Of linear algebra.
-    *folders : Path
-        Where else to import from.
-
-    Returns
-    -------
-    dict
-        Name → value; what is not in it the process does not see.
+    `home` is an empty folder of its own, without configuration of Matplotlib or IPython; `threads`
+    are those of linear algebra.  It imports this very package, wherever the build has found it, and
+    from `folders`.
 
     Examples
     --------

@@ -13,20 +13,7 @@ from sphinx.errors import ExtensionError
 def made_once(ready: Path, fill: Callable[[Path], None]) -> Path:
     """A folder; if there is nothing in it, `fill` is called with one that then takes its name.
 
-    Parameters
-    ----------
-    ready : Path
-        Whose name changes with what it holds.
-    fill : callable
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ExtensionError
-        If it cannot be written.
+    The name changes with what the folder holds; `ExtensionError` if it cannot be written.
 
     Examples
     --------

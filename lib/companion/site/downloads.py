@@ -30,21 +30,8 @@ def fetched(
 ) -> bytes:
     """The content behind an address, if it has the digest that it should have.
 
-    Parameters
-    ----------
-    address : str
-    algorithm : str
-        Of `hashlib`.
-    digest : bytes
-    timeout : float
-        Seconds without an answer after which an attempt has failed.
-    pauses : sequence of float
-        Seconds before each further attempt.
-
-    Raises
-    ------
-    DownloadError
-        If no attempt gives this content.
+    An attempt fails after `timeout` seconds without an answer; `pauses` are the seconds before
+    further ones.  `DownloadError` if none gives this content.
     """
     problem = f"cannot fetch {_USER.sub('//', address)}: "
     for pause in (*pauses, None):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -79,16 +80,8 @@ def status(root: Path) -> str:
         counts = verdicts(claims)
         total += counts
         seconds += run["seconds"]
-        memory = str(run["megabytes_at_most"] or "")
-        rows.append(
-            [
-                link(name, figure.title),
-                run["profile"],
-                f"{run['seconds']:.1f}",
-                memory,
-                counted(counts),
-            ]
-        )
+        took, memory = f"{run['seconds']:.1f}", str(run["megabytes_at_most"] or "")
+        rows.append((link(name, figure.title), run["profile"], took, memory, counted(counts)))
     built = datetime.now(UTC)
     return "\n".join(
         [
@@ -104,8 +97,10 @@ def status(root: Path) -> str:
     )
 
 
-class _Made(SphinxDirective):
+class Made(SphinxDirective):
     """Markdown that is made from what the figures have published."""
+
+    text: Callable[[Path], str]
 
     def run(self) -> list[nodes.Node]:
         """The page, made anew with every change of a figure."""
@@ -115,13 +110,13 @@ class _Made(SphinxDirective):
         return self.parse_text_to_nodes(type(self).text(root), allow_section_headings=True)
 
 
-class Downloads(_Made):
+class Downloads(Made):
     """``{downloads}``: every file of every figure."""
 
     text = staticmethod(downloads)
 
 
-class Status(_Made):
+class Status(Made):
     """``{status}``: versions, run times, verdicts."""
 
     text = staticmethod(status)

@@ -133,17 +133,7 @@ def find_chromium(playwright: Playwright) -> str | None:
 
 
 def make(site: Path, toc: Path, target: Path) -> int:
-    """Write the PDF; returns its number of pages.
-
-    Parameters
-    ----------
-    site : Path
-        The built pages, ``_build/html``.
-    toc : Path
-        ``book/_toc.yml``.
-    target : Path
-        The file to write.
-    """
+    """Write the PDF of the built pages, ``_build/html``; returns its number of pages."""
     order = list(pages(yaml.safe_load(toc.read_text("utf-8"))))
     writer, above, titles = PdfWriter(), {}, []
     with sync_playwright() as playwright:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import runpy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,8 @@ from companion.figures import make as figures
 from companion.figures import record
 from companion.figures.catalogue import output_folder
 from twolayer.support.checks import InvalidInput
+
+from .inventory import Made
 
 logger = logging.getLogger(__name__)
 
@@ -65,29 +66,16 @@ class Result(SphinxRole):
         return [nodes.inline(text=values[key], classes=["result"])], []
 
 
-class Published(SphinxDirective):
-    """A table that `companion.claims.tables` puts together from all figures."""
-
-    table: Callable[[Path], str]
-
-    def run(self) -> list[nodes.Node]:
-        """The table, re-made whenever a figure has changed."""
-        folder = output_folder(Path(self.env.srcdir).parent)
-        for file in folder.glob("[!.]*.json"):
-            self.env.note_dependency(str(file))
-        return self.parse_text_to_nodes(type(self).table(folder), allow_section_headings=True)
-
-
-class Claims(Published):
+class Claims(Made):
     """``{claims}``: every claim of the paper with what was measured."""
 
-    table = staticmethod(tables.claims_table)
+    text = staticmethod(lambda root: tables.claims_table(output_folder(root)))
 
 
-class ComparisonTable(Published):
+class ComparisonTable(Made):
     """``{comparison}``: every printed value beside ours."""
 
-    table = staticmethod(tables.comparison_table)
+    text = staticmethod(lambda root: tables.comparison_table(output_folder(root)))
 
 
 class Benchmarks(SphinxDirective):

@@ -32,15 +32,6 @@ _EVERY, _FRAMES, _NEURONS = 2, 4, 12
 def point(i: int, j: int, resolution: int) -> dict[str, Any]:
     """The request at a point: a = i/resolution, b = j/resolution, c the rest.
 
-    Parameters
-    ----------
-    i, j, resolution : int
-        0 <= i, j and i + j <= resolution.
-
-    Returns
-    -------
-    dict
-
     Examples
     --------
     >>> point(1, 2, 4)["triangle"]
@@ -53,27 +44,10 @@ def point(i: int, j: int, resolution: int) -> dict[str, Any]:
 def triangle_grid(
     resolution: int = 10, jobs: int = 1, done: Callable[[float], None] = lambda share: None
 ) -> dict[str, Any]:
-    """Compute all points.
+    """Compute all points, `resolution` steps along an edge, in so many processes.
 
-    Parameters
-    ----------
-    resolution : int
-        Steps along an edge.
-    jobs : int
-        Processes.
-    done : callable
-        Called with the share that is computed.
-
-    Returns
-    -------
-    dict
-        ``resolution`` and ``points``: "i,j" → answer of `compute`, thinned and rounded to four
-        digits.  About 10 kB a point.
-
-    Raises
-    ------
-    InvalidInput
-        If a number is not a positive integer.
+    `done` is told the share that is computed.  ``points`` is "i,j" → answer of `compute`, thinned
+    and rounded to four digits: about 10 kB a point.
     """
     resolution, jobs = check_integer("resolution", resolution, 1), check_integer("jobs", jobs, 1)
     points: dict[str, Any] = {}

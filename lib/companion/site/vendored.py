@@ -33,12 +33,8 @@ logger = logging.getLogger(__name__)
 class NpmPackage:
     """A package of the npm registry, and which of its files are wanted.
 
-    Attributes
-    ----------
-    name, version, sha512 : str
-        The hash is the registry's ``dist.integrity``, in base64.
-    files : tuple of (str, str)
-        Path or folder in the package → path below ``vendored``.
+    The hash is the registry's ``dist.integrity``, in base64; `files` are pairs of a path or folder
+    in the package and a path below ``vendored``.
     """
 
     name: str
