@@ -101,7 +101,7 @@ def publish(
     name : str
         Figure id; files are called after it.
     figure : matplotlib.figure.Figure
-        Written as PDF (the SVG is the picture that the notebook shows); `InvalidInput` if its text is
+        Written as PDF (the notebook shows the SVG); `InvalidInput` if its text is
         too small for a phone, or too pale.
     curves : pandas.DataFrame
         The drawn numbers, written as CSV.
