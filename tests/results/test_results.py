@@ -123,7 +123,7 @@ def test_the_excess_risk_is_not_below_zero(name):
 
 
 def test_a_risk_that_is_truly_negative_is_seen(monkeypatch):
-    monkeypatch.setattr(Erf, "two_point", lambda forms, Omega, p: -np.eye(2))
+    monkeypatch.setattr(Erf, "two_point", lambda forms, Omega, p: -np.ones_like(Omega) * np.eye(2))
     assert tl.excess_risk(TASK, tl.Overlaps([[1.0]], [[0.5]], [[1.0]])) == -1.0
 
 

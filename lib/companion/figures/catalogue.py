@@ -130,7 +130,7 @@ def _read(file: Path) -> Any:
         content = file.read_bytes()
         if len(content) > _LONGEST:
             raise ValueError(f"more than {_LONGEST:,} bytes")
-        return yaml.load(content.decode("utf-8"), _PlainLoader)
+        return _PlainLoader(content.decode("utf-8")).get_single_data()
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         what = f"a file that cannot be read ({shown(error)})"
         raise InvalidInput("figures.yml", what, "plain YAML, in UTF-8") from error
