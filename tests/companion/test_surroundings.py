@@ -154,7 +154,8 @@ def test_a_figure_that_was_made_without_its_picture_is_made_again(clone):
     file = clone / "book/figures/tiny.ipynb"
     content = json.loads(file.read_text())
     for cell in content["cells"]:
-        cell["outputs"] = [out for out in cell["outputs"] if "data" not in out]
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [out for out in cell["outputs"] if "data" not in out]
     cells = json.dumps(content["cells"], sort_keys=True).encode()
     content["metadata"]["twolayer"]["cells"] = freshness.seal(cells)
     file.write_text(json.dumps(content))
@@ -166,7 +167,7 @@ def litter(folder: Path, name: str) -> None:
     """What editors and notebooks leave beside a file."""
     (folder / f".#{name}").symlink_to("somebody@somewhere.1234:5678")
     (folder / f".{name}.swp").write_bytes(b"b0VIM \xff\xfe")
-    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints").mkdir(exist_ok=True)
     stem, _, kind = name.partition(".")
     checkpoint = folder / ".ipynb_checkpoints" / f"{stem}-checkpoint.{kind}"
     for left in (checkpoint, folder / f"{name}~", folder / f"#{name}#", folder / f".~{name}"):
