@@ -110,7 +110,7 @@ def random_overlaps(rng, p, k, rank=None, scale=1.0):
 
 def panels(breaks, longest, far=8.0):
     """Gauss-Legendre points and weights for N(0, 1), with a panel's end at each break (..., n)."""
-    breaks = breaks[..., (np.abs(breaks) < far).reshape(-1, breaks.shape[-1]).any(0)]
+    breaks = breaks[..., (np.abs(breaks) < far).any(axis=tuple(range(breaks.ndim - 1)))]
     fixed = np.append(np.arange(-far, far, longest), far)
     fixed = np.broadcast_to(fixed, (*breaks.shape[:-1], fixed.size))
     ends = np.sort(np.concatenate((fixed, np.clip(breaks, -far, far)), axis=-1), axis=-1)
