@@ -98,8 +98,7 @@ def make(
 
     Examples
     --------
-    >>> from companion.figures.colophon import add_colophon
-    from companion.figures.catalogue import project_root
+    >>> from companion.figures.catalogue import project_root
     >>> from twolayer.support.checks import InvalidInput
     >>> from companion.figures.make import make
     >>> try:
