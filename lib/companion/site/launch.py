@@ -46,7 +46,8 @@ def buttons(owner: str, name: str, branch: str, template: str) -> list[dict[str,
         "Binder": f"https://mybinder.org/v2/gh/{owner}/{name}/{branch}?urlpath=lab/tree/{path}",
         "Colab": f"https://colab.research.google.com/github/{owner}/{name}/blob/{branch}/{path}",
     }
-    first = f"first run there: %pip install git+https://github.com/{owner}/{name}"
+    clone = f"!git clone https://github.com/{owner}/{name} && pip install -q -e './{name}[figures]'"
+    first = f"first run there: {clone}, then restart the session"
     return [
         {
             "type": "link",
