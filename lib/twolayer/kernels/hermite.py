@@ -21,11 +21,10 @@ def hermite_field(
     z: np.ndarray,
     counts: np.ndarray,
     terms: int,
-    start: int,
-    stop: int,
+    here: tuple[int, int],
 ) -> np.ndarray:
     """Σ_i w_i S_n of a range of particles on the nodes z, (terms, nodes)."""
-    nodes, k = z.shape
+    (nodes, k), (start, stop) = z.shape, here
     out = np.zeros((terms, nodes))
     x, even, odd = np.empty(nodes), np.empty(nodes), np.empty(nodes)
     for i in range(start, stop):
@@ -58,15 +57,14 @@ def hermite_drift(
     counts: np.ndarray,
     error: np.ndarray,
     measure: np.ndarray,
-    start: int,
-    stop: int,
+    here: tuple[int, int],
 ) -> np.ndarray:
     """Σ_n D_n e_n z and, last, Σ_n E_n e_n over the nodes for a range of particles.
 
     e_n = `error` + w_i κ_n S_n, `error` being weighted, `measure` (terms, nodes) the weights
     κ_n of the nodes, and w_i = `own`: zero where a particle does not act on itself.
     """
-    nodes, k = z.shape
+    (nodes, k), (start, stop) = z.shape, here
     out = np.zeros((stop - start, k + 1))
     x, even, odd = np.empty(nodes), np.empty(nodes), np.empty(nodes)
     push = np.empty(nodes)

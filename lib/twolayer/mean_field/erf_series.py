@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -104,14 +103,13 @@ class HermiteField:
         return out
 
     def _spread(self, kernel: str, state: tuple, counts: Array) -> list[Array]:
+        of, kind = _PLAIN[kernel], slice
         if HAS_COMPILER:
             from twolayer.kernels import hermite as kernels
 
-            rows = partial(getattr(kernels, kernel), *state)
-        else:
-            rows = lambda *both: _PLAIN[kernel](*state, slice(*both))  # noqa: E731
+            of, kind = getattr(kernels, kernel), lambda *both: both
         work = float(len(self.z) * counts.sum())
-        return on_all_cores(rows, len(counts), work, step=_STEP)
+        return on_all_cores(lambda *both: of(*state, kind(*both)), len(counts), work, step=_STEP)
 
     def _series(self, q: Array) -> tuple[Array, Array]:
         """κ_n for as many n as matter at these q, and how many matter for each particle."""
