@@ -47,7 +47,8 @@ def find_chromium() -> str | None:
     """The system's, else Playwright's own."""
     # Half a second that few tests need.
     from playwright.sync_api import sync_playwright
-    from printable import find_chromium
+
+    from companion.site.printable import find_chromium
 
     with sync_playwright() as playwright:
         return find_chromium(playwright)

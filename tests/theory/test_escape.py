@@ -196,18 +196,8 @@ def chain(d, steps, runs, q, m, rate, noise, spherical, seed):
     while done[0] < steps:
         normals, rest = escape_runs.numbers_of(draws, d, noise > 0)
         left = slice(steps - done[0])
-        advance(
-            normals[left],
-            rest[left],
-            q,
-            m,
-            done,
-            rate,
-            float(d),
-            np.sqrt(noise),
-            spherical,
-            np.inf,
-        )
+        rules = Chain(rate, float(d), np.sqrt(noise), spherical, np.inf)
+        advance(normals[left], rest[left], q, m, done, rules)
     return q, m
 
 

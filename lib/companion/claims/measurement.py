@@ -70,7 +70,7 @@ class Measurement:
 
     @property
     def verdict(self) -> str:
-        """Whether value ± 2 errors lies within [low, high]: "yes", "no", or "consistent" if partly.
+        """If value ± 2 errors is within low and high "yes", without "no", partly "consistent".
 
         Examples
         --------

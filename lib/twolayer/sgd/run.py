@@ -119,14 +119,16 @@ class Workspace:
         seen = room.X @ self.plan.targets.T
         same = np.arange(len(room.X)) // batch
         K = room.K * (same[:, None] == same)
-        for first, stop in itertools.pairwise([0, *counts]):
-            here = slice(first, stop)
-            c, field = room.C[here], room.fields[here]
+        for stop in counts:  # each from the start: its bits do not depend on what else is asked
+            c, field = room.C[:stop], room.fields[:stop]
             with np.errstate(all="ignore"):
                 moved = field.T @ c
-                Q = Q + moved + moved.T + c.T @ (K[here, here] @ c)
-                M = M + c.T @ seen[here]
-            yield Q, M, room.past[stop - 1] if self.plan.second else self.state.a
+                moved = Q + moved + moved.T + c.T @ (K[:stop, :stop] @ c)
+                yield (
+                    moved,
+                    M + c.T @ seen[:stop],
+                    room.past[stop - 1] if self.plan.second else self.state.a,
+                )
 
 
 def run(
