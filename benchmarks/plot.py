@@ -1,14 +1,18 @@
-"""The plot: cost against d, p, k and particles, accuracy against time, lines against targets."""
+"""The plot: cost against d, p, k and particles, accuracy against time, lines against targets.
+
+`python -m benchmarks.plot` prints what the page shows of `latest.json`, and draws `latest.svg`.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import matplotlib.style as mpl_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report import Line, Run
+from benchmarks.report import Line, Run, page
 from companion.drawing.colours import COLOURS
 from companion.drawing.plotting import STYLE, TWO
 
@@ -59,3 +63,10 @@ def _targets(ax: Axes, lines: list[Line]) -> None:
     ax.set_yticks(range(len(rows)), [name for name, _ in rows])
     label = "times better than its target (circle: met, square: not met)"
     ax.set(xscale="log", xlabel=label, title="lines with a target")
+
+
+if __name__ == "__main__":
+    latest = Path(__file__).with_name("latest.json")
+    content = json.loads(latest.read_text("utf-8"))
+    print(page(content))
+    draw(Run(content), latest.with_suffix(".svg"))

@@ -1,16 +1,13 @@
-"""A run of the benchmarks as a table of ratios, as the text of a page, and as a plot.
+"""A run of the benchmarks as a table of ratios and as the text of a page.
 
-`python -m benchmarks.report` prints what the page shows of `latest.json`, and draws `latest.svg`.
 The yardsticks of a ratio are of the same run.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -349,12 +346,3 @@ def page(measured: Mapping[str, Any]) -> str:
     out += ["The same run: cost, accuracy, and how far each line is from its target.", "```", ""]
     out += ["Where the time goes, the largest first:", ""]
     return "\n".join([*out, *(f"- {text}" for text in run.costs())])
-
-
-if __name__ == "__main__":
-    from benchmarks import plot
-
-    latest = Path(__file__).with_name("latest.json")
-    content = json.loads(latest.read_text("utf-8"))
-    print(page(content))
-    plot.draw(Run(content), latest.with_suffix(".svg"))
