@@ -284,8 +284,8 @@ def test_the_book_prints(chromium_place, built_book, tmp_path):
         "  - file: high_dimensional\n    sections:\n      - file: figures/high-dimensional\n"
     )
     target = tmp_path / "book.pdf"
-    script = ROOT / "book/_ext/printable.py"
-    command = [sys.executable, str(script), str(built_book), str(target), "--toc", str(toc)]
+    module = "companion.site.printable"
+    command = [sys.executable, "-m", module, str(built_book), str(target), "--toc", str(toc)]
     subprocess.run(command, check=True, capture_output=True)
     reader = PdfReader(target)
     assert len(reader.pages) > 12

@@ -94,6 +94,8 @@ def make(
     Examples
     --------
     >>> from companion.figures.catalogue import project_root
+    >>> from companion.figures.make import make
+    >>> from twolayer.support.checks import InvalidInput
     >>> try:
     ...     make(project_root(), ids=["7"])
     ... except InvalidInput as error:
