@@ -145,7 +145,7 @@ GOOD = {
     },
     regimes.half_way: {"p": 2, "k": 1},
     regimes.phase: {"kappa": 0.1, "delta": 0.1},
-    clocks.coefficients: {"s": 0.5, "d": 100.0},
+    clocks.clock_coefficients: {"s": 0.5, "d": 100.0},
     clocks.approach: {"s": 0.5},
     clocks.clock_flow: {
         "task": TASK,

@@ -44,7 +44,7 @@ def test_the_clock_of_both_terms_tends_to_its_limit():
         return theory.clock_flow(TASK, START, rate_per_student=G, A=A, B=B, tau=[2.0]).Q
 
     limit = end(*theory.LIMITS["perfect learning"])
-    far = [np.abs(end(*theory.coefficients(0.5, d)) - limit).max() for d in (1e4, 1e6)]
+    far = [np.abs(end(*theory.clock_coefficients(0.5, d)) - limit).max() for d in (1e4, 1e6)]
     assert far[0] / far[1] == pytest.approx(10, rel=0.05)
 
 
@@ -59,7 +59,7 @@ def test_times_may_come_in_any_order():
 def test_coefficients_and_exponents_are_those_of_the_phase(delta):
     phase, clock = regimes.phase(0.0, delta)
     d = 1e6
-    A, B = theory.coefficients(delta, d)
+    A, B = theory.clock_coefficients(delta, d)
     assert pytest.approx((d ** (clock - 1 - delta), d ** (clock - 1 - 2 * delta))) == (A, B)
     assert max(A, B) == pytest.approx(1)
     left_out, fluctuations = theory.approach(delta)
@@ -92,4 +92,4 @@ def test_bad_exponents():
     with pytest.raises(tl.InvalidInput, match=r"^s: "):
         theory.approach(math.inf)
     with pytest.raises(tl.InvalidInput, match=r"^d: "):
-        theory.coefficients(0.5, 0.5)
+        theory.clock_coefficients(0.5, 0.5)

@@ -32,9 +32,8 @@ def stamp(root: Path, figure: Figure, profile: str) -> str:
     """
     digest = hashlib.sha256(figure.template.read_bytes())
     lib, code = root / "lib", code_of(json.loads(figure.template.read_text("utf-8"))["cells"])
-    digest.update(
-        sources.digest(sources.reached_from({*sources.imported(code, lib)}, lib)).encode()
-    )
+    reached = sources.reached_from({*sources.imported(code, lib)}, lib)
+    digest.update(sources.digest(reached).encode())
     digest.update(json.dumps(figure.parameters[profile], sort_keys=True).encode())
     digest.update(json.dumps(versions(_RUNS_ON), sort_keys=True).encode())
     return digest.hexdigest()
@@ -79,7 +78,7 @@ def lacking(cells: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def first_picture(cells: Iterable[Mapping[str, Any]]) -> str:
-    """The first picture that an executed notebook shows, as SVG."""
+    """The first picture that an executed notebook shows as SVG, or nothing."""
     outputs = (data for cell in cells for data in cell.get("outputs", []))
     pictures = (out.get("data", {}).get("image/svg+xml") for out in outputs)
     return "".join(next(filter(None, pictures), []))

@@ -199,9 +199,8 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
             raise FigureError(f"figure {figure.id}: {template} {error}") from None
         if missing := lacking(node.cells):
             raise FigureError(f"figure {figure.id}: {figure.template.name} ends without {missing}")
-        picture = partial / f"{figure.id}.svg"
-        if not picture.exists():  # a notebook may show it as something else
-            picture.write_text(first_picture(node.cells), "utf-8")
+        if drawn := first_picture(node.cells):  # what the page shows is what one downloads
+            (partial / f"{figure.id}.svg").write_text(drawn, "utf-8")
         written = sorted(f for f in partial.iterdir() if f.name != notebook)
         files = {f.name: seal(f.read_bytes()) for f in written}
         strays = [f.name for f in written if f.suffix == ".svg" and f.stem != figure.id]

@@ -8,8 +8,7 @@ import numpy as np
 
 from twolayer.flow.terms import TERMS
 from twolayer.problem.task import Task, coefficients
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Ψ^Var may be off by so many times the tolerance.
 _VARIANCE = 1e3

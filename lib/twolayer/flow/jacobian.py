@@ -15,8 +15,7 @@ from twolayer.activations.derivatives import gain_along
 from twolayer.flow.terms import TERMS
 from twolayer.problem.matrices import assemble, second_layer
 from twolayer.problem.task import Task, coefficients
-
-Array = np.ndarray
+from twolayer.support.arrays import Array
 
 #: Numbers in flight at once.
 _IN_FLIGHT = 200_000

@@ -30,6 +30,7 @@ import numpy as np
 from twolayer.problem.matrices import assemble, second_layer, symmetric
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, warn_unless_settled
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -39,8 +40,6 @@ from twolayer.support.checks import (
     check_non_negative,
     shown,
 )
-
-Array = np.ndarray
 
 #: What each choice of `terms` keeps of (γ/p) Ψ^Var: (noise-free part, label-noise part).
 TERMS: dict[str, tuple[bool, bool]] = {

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,31 @@ class Plan:
         """Overlaps of the targets, (k, k)."""
         return self.targets @ self.targets.T
 
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What a checkpoint must agree with, beside the source."""
+        arrays = self.students, self.targets, self.a, self.a_star
+        steps = self.samples // self.batch
+        return {
+            "task": repr(self.task),
+            "activations": _digest(_values(self.task)),
+            "noise": self.task.noise,
+            "learning_rate": self.learning_rate,
+            "p": len(self.students),
+            "k": len(self.targets),
+            "d": self.d,
+            "seed": self.seed,
+            "method": "projected" if self.projected else "direct",
+            "block": self.block,
+            "record": self.record,
+            "start": "".join(map(_digest, arrays)),
+            "second layer rate": self.second_layer_rate,
+            "batch": self.batch,
+            "schedule": _digest(self.rates),
+            "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(self.samples)}",
+            **{f"{name} version": of for name, of in versions().items() if name != "python"},
+        }
+
     @property
     def drawn(self) -> int:
         """Coordinates of a sample that are drawn: those of the span of all weights, or d."""
@@ -179,31 +205,6 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         record=asked.record,
     )
     return plan, why
-
-
-def fingerprint(plan: Plan) -> dict[str, Any]:
-    """What a checkpoint of this plan must agree with, beside the source."""
-    arrays = plan.students, plan.targets, plan.a, plan.a_star
-    steps = plan.samples // plan.batch
-    return {
-        "task": repr(plan.task),
-        "activations": _digest(_values(plan.task)),
-        "noise": plan.task.noise,
-        "learning_rate": plan.learning_rate,
-        "p": len(plan.students),
-        "k": len(plan.targets),
-        "d": plan.d,
-        "seed": plan.seed,
-        "method": "projected" if plan.projected else "direct",
-        "block": plan.block,
-        "record": plan.record,
-        "start": "".join(map(_digest, arrays)),
-        "second layer rate": plan.second_layer_rate,
-        "batch": plan.batch,
-        "schedule": _digest(plan.rates),
-        "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(plan.samples)}",
-        **{f"{name} version": of for name, of in versions().items() if name != "python"},
-    }
 
 
 def _dimension(start: Weights | Overlaps, d: int | None) -> int:

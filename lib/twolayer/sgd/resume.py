@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twolayer.sgd import checkpoint as checkpoints
-from twolayer.sgd.plan import Plan, fingerprint
+from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome, State, begin
 from twolayer.support.checks import InvalidInput
 from twolayer.support.sources import digest_of
@@ -19,7 +19,7 @@ _RUNS = "twolayer.sgd.run"
 
 def _agreed(plan: Plan) -> dict[str, Any]:
     """What a checkpoint of this plan must agree with."""
-    return fingerprint(plan) | {"source": digest_of(_RUNS)}
+    return plan.fingerprint | {"source": digest_of(_RUNS)}
 
 
 def check(plan: Plan, number: int, folder: str) -> None:

@@ -55,11 +55,8 @@ class Workspace:
         self._wide = plan.projected and p >= WIDE
         alone = plan.projected and plan.gram < B
         rows = 0 if alone else B
-        X, C, past = (
-            np.empty((rows, D)),
-            np.empty((rows, p)),
-            np.empty((rows * bool(plan.second), p)),
-        )
+        X, C = np.empty((rows, D)), np.empty((rows, p))
+        past = np.empty((rows if plan.second else 0, p))
         products = np.empty((rows, rows)), np.empty((rows, p))
         self._room = kernels.Room(state.students, state.a, X, C, past, *products)
         if alone:
@@ -121,14 +118,11 @@ class Workspace:
         K = room.K * (same[:, None] == same)
         for stop in counts:  # each from the start: its bits do not depend on what else is asked
             c, field = room.C[:stop], room.fields[:stop]
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"):  # not while the caller has what is yielded
                 moved = field.T @ c
-                moved = Q + moved + moved.T + c.T @ (K[:stop, :stop] @ c)
-                yield (
-                    moved,
-                    M + c.T @ seen[:stop],
-                    room.past[stop - 1] if self.plan.second else self.state.a,
-                )
+                Q_now = Q + moved + moved.T + c.T @ (K[:stop, :stop] @ c)
+                M_now = M + c.T @ seen[:stop]
+            yield Q_now, M_now, room.past[stop - 1] if self.plan.second else self.state.a
 
 
 def run(
@@ -192,8 +186,8 @@ def labels(
     larger, and the first k coordinates hold them.
     """
     k, D = targets.shape
-    n, seen = drawn, D if drawn == D else k
-    samples = normals[:, : block * n].reshape(len(normals), block, n)[..., :seen]
+    seen = D if drawn == D else k
+    samples = normals[:, : block * drawn].reshape(len(normals), block, drawn)[..., :seen]
     # SciPy's BLAS, as in the kernels: the threads of a second one would spin beside it.
     fields = scipy.linalg.blas.dgemm(
         1.0, targets[:, :seen].T, samples.reshape(-1, seen).T, trans_a=True

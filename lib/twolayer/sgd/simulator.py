@@ -163,8 +163,8 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
-    asked = (task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
-    plan, why = make_plan(Asked(*asked))
+    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    plan, why = make_plan(asked)
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}

@@ -20,7 +20,7 @@ from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import Progress
 from twolayer.support.threads import apart
 
-#: SciPy's scipy.integrate.
+#: SciPy's integrators.
 ODE_METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
 IMPLICIT = ("LSODA", "Radau", "BDF")
 

@@ -26,7 +26,7 @@ def digest(files: dict[str, Path]) -> str:
     found = hashlib.sha256()
     for name, file in sorted(files.items()):
         text = file.read_text("utf-8")
-        found.update(f"{name}\0{ast.dump(ast.parse(text))}\0".encode())
+        found.update(f"{name}\0{_said(text)}\0".encode())
         beside = [f for f in sorted(file.parent.iterdir()) if f.suffix in (".csv", ".bib")]
         for data in (f for f in beside if f.name in text):
             found.update(data.read_bytes())
@@ -61,38 +61,54 @@ def imported(code: str, lib: Path = _LIB) -> Iterator[str]:
     Examples
     --------
     >>> sorted(imported("import twolayer as tl\nfrom twolayer.flow import psi_M\ntl.simulate()"))
-    ['twolayer.flow.terms', 'twolayer.sgd.simulator']
+    ['twolayer', 'twolayer.flow.terms', 'twolayer.sgd.simulator']
     """
-    nodes = list(ast.walk(ast.parse(code)))
-    known_as: dict[str, str] = {}
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
-            for each in node.names:
-                yield _origin(str(node.module), each.name, lib)
-        elif isinstance(node, ast.Import):
-            for each in node.names:
-                if each.name.split(".")[0] in _PACKAGES:
-                    if "." in each.name:
-                        yield each.name
-                    known_as[each.asname or each.name] = each.name
-    for node in nodes:
-        if isinstance(node, ast.Attribute) and (package := known_as.get(ast.unparse(node.value))):
-            yield _origin(package, node.attr, lib)
+    for module, name in _references(code):
+        yield _origin(module, name, lib) if name else module
 
 
 def _origin(module: str, name: str, lib: Path) -> str:
     """The module that `name` of a module is, or is defined in, behind all that hand it on."""
-    inner = f"{module}.{name}"
-    if _file(inner, lib) is not None:
-        return inner
+    if _file(f"{module}.{name}", lib) is not None:
+        return f"{module}.{name}"
     face = lib.joinpath(*module.split("."), "__init__.py")
-    if face.is_file():
-        for node in ast.walk(ast.parse(face.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and any(
-                name == (each.asname or each.name) for each in node.names
-            ):
-                return _origin(str(node.module), name, lib)
-    return module
+    further = _handed_on(face.read_text("utf-8")) if face.is_file() else {}
+    return _origin(further[name], name, lib) if name in further else module
+
+
+# What follows is kept by the texts themselves: many figures reach the same files.
+
+
+@cache
+def _said(text: str) -> str:
+    """A hash of what a file says to Python."""
+    return hashlib.sha256(ast.dump(ast.parse(text)).encode()).hexdigest()
+
+
+@cache
+def _references(code: str) -> tuple[tuple[str, str], ...]:
+    """What code names of ours: a module and a name in it, or a module and nothing."""
+    nodes = list(ast.walk(ast.parse(code)))
+    known_as: dict[str, str] = {}
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
+            found += [(str(node.module), each.name) for each in node.names]
+        elif isinstance(node, ast.Import):
+            ours = [each for each in node.names if each.name.split(".")[0] in _PACKAGES]
+            found += [(each.name, "") for each in ours]
+            known_as |= {each.asname or each.name: each.name for each in ours}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and (package := known_as.get(ast.unparse(node.value))):
+            found.append((package, node.attr))
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def _handed_on(text: str) -> dict[str, str]:
+    """The names that a room's `__init__` hands on, and the modules that it has them from."""
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom))
+    return {each.asname or each.name: str(n.module) for n in nodes for each in n.names}
 
 
 def _file(module: str, lib: Path) -> Path | None:

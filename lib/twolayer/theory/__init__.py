@@ -4,7 +4,7 @@ Builds on the flow.  (The regimes are `twolayer.regimes`.)
 """
 
 from twolayer.theory import escape, exit_runs, exits, last_plateau
-from twolayer.theory.clocks import LIMITS, ClockFlow, approach, clock_flow, coefficients
+from twolayer.theory.clocks import LIMITS, ClockFlow, approach, clock_coefficients, clock_flow
 from twolayer.theory.gronwall import growth_exponent
 from twolayer.theory.linear_noise import Fluctuations, fluctuations
 from twolayer.theory.powers import OneStep, count_powers, in_strip, one_step
@@ -15,8 +15,8 @@ __all__ = [
     "Fluctuations",
     "OneStep",
     "approach",
+    "clock_coefficients",
     "clock_flow",
-    "coefficients",
     "count_powers",
     "escape",
     "exit_runs",

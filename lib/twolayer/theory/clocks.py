@@ -23,6 +23,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task, excess_risk_of
 from twolayer.results.result import read_only
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -33,8 +34,6 @@ from twolayer.support.checks import (
     shown,
 )
 from twolayer.support.integrate import LATEST
-
-Array = np.ndarray
 
 #: (A, B) of each phase as d → ∞.
 LIMITS: dict[str, tuple[float, float]] = {
@@ -73,7 +72,7 @@ class ClockFlow:
         read_only(self)
 
 
-def coefficients(s: float, d: float) -> tuple[float, float]:
+def clock_coefficients(s: float, d: float) -> tuple[float, float]:
     """A and B at a finite dimension, on the clock of the phase.
 
     Parameters
@@ -88,11 +87,6 @@ def coefficients(s: float, d: float) -> tuple[float, float]:
     A, B : float
         Of (dM/dτ, dQ/dτ) = (A g Ψ^M, A g Ψ^GF + B g² Ψ^Var).
 
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
-
     References
     ----------
     Veiga et al., NeurIPS 2022 (arXiv:2202.00293).
@@ -101,7 +95,7 @@ def coefficients(s: float, d: float) -> tuple[float, float]:
     --------
     With γ ∝ 1/√d the variance is what is left out, by 1/√d; with γ ∝ d^¼ it is the drift:
 
-    >>> coefficients(0.5, 10_000), coefficients(-0.25, 10_000)
+    >>> clock_coefficients(0.5, 10_000), clock_coefficients(-0.25, 10_000)
     ((1.0, 0.01), (0.1, 1.0))
     """
     s, d = check_real("s", s), check_real("d", d)
@@ -166,13 +160,9 @@ def clock_flow(
     rate_per_student : float
         g = γ₀/p₀.
     A, B : float
-        >= 0, from `LIMITS` or `coefficients`.
+        >= 0, from `LIMITS` or `clock_coefficients`.
     tau : array_like, shape (T,)
         Times >= 0 in any order, in units of d^c SGD steps; any time may be asked for again.
-
-    Returns
-    -------
-    ClockFlow
 
     Raises
     ------

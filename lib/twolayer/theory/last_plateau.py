@@ -16,9 +16,8 @@ import numpy as np
 
 from twolayer.flow.jacobian import jacobian
 from twolayer.problem.task import Task
+from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_integer, check_positive, shown
-
-Array = np.ndarray
 
 
 def slope_moment(n: int) -> float:
@@ -28,10 +27,6 @@ def slope_moment(n: int) -> float:
     ----------
     n : int
         At least 0.
-
-    Returns
-    -------
-    float
 
     Examples
     --------
@@ -77,11 +72,6 @@ def slope_moments(k: int, order: int) -> Array:
 def operators(k: int) -> tuple[Array, Array, Array]:
     """G, the contraction S → −(GS + SG)/k, and the growth S → H[S]/k².
 
-    Parameters
-    ----------
-    k : int
-        Number of targets.
-
     Returns
     -------
     G : array, shape (k, k)
@@ -104,10 +94,6 @@ def operators(k: int) -> tuple[Array, Array, Array]:
 def linear_law() -> float:
     """Excess risk over (γ/p) Δ to first order in γ and Δ: E[σ'²]/4, whatever k is.
 
-    Returns
-    -------
-    float
-
     Examples
     --------
     >>> round(linear_law(), 4)
@@ -125,10 +111,6 @@ def all_orders(k: int, rate: float) -> float:
         Number of targets.
     rate : float
         γ/p, below `critical_rate`.
-
-    Returns
-    -------
-    float
 
     Raises
     ------
@@ -153,15 +135,6 @@ def all_orders(k: int, rate: float) -> float:
 def critical_rate(k: int) -> float:
     """γ_c/p: the smallest rate at which the linear map of S has the eigenvalue zero.
 
-    Parameters
-    ----------
-    k : int
-        Number of targets.
-
-    Returns
-    -------
-    float
-
     Examples
     --------
     One target: 2G/H = π √(5/3).
@@ -182,10 +155,6 @@ def critical_rate_of_flow(k: int) -> float:
     ----------
     k : int
         Number of targets, and of students.
-
-    Returns
-    -------
-    float
 
     Examples
     --------

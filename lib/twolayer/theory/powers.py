@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from twolayer.flow.terms import psi_GF, psi_M, psi_Var
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -29,8 +30,6 @@ from twolayer.support.checks import (
     check_real,
     check_seed,
 )
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +91,6 @@ def one_step(task: Task, overlaps: Overlaps, *, samples: int = 40_000, seed: int
         Of the pre-activations and the label noise, at least 2.
     seed : int
 
-    Returns
-    -------
-    OneStep
-
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
-
     References
     ----------
     The step is that of arXiv:2302.05882, section 2.
@@ -157,11 +147,6 @@ def count_powers(
     fluctuations : float
         Their exponent on that clock.
 
-    Raises
-    ------
-    InvalidInput
-        If an argument cannot be used.
-
     References
     ----------
     Its results are set beside Veiga et al., NeurIPS 2022, in the book's figure "The plane of
@@ -205,10 +190,6 @@ def in_strip(kappa: float, delta: float) -> bool:
     ----------
     kappa, delta : float
         Of γ = γ₀ d^(−δ), p = p₀ d^κ.
-
-    Returns
-    -------
-    bool
 
     Raises
     ------
