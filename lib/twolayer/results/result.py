@@ -16,7 +16,7 @@ import numpy as np
 
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
-from twolayer.problem.task import Task
+from twolayer.problem.task import Task, known_by
 from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
@@ -117,7 +117,7 @@ class Result:
         if _names(task) != written:
             raise InvalidInput("task", repr(task), f"the one of the file, {json.dumps(written)}")
         seen = json.loads(data.attrs.get("functions", "[]"))
-        if seen and not np.allclose(seen, _values(task), rtol=1e-6, atol=1e-9):
+        if seen and not np.allclose(seen, known_by(task), rtol=1e-6, atol=1e-9):
             allowed = "made of the functions of the file: it has another function of this name"
             raise InvalidInput("task", repr(task), allowed)
         return cls(t=arrays.pop("time"), **arrays, task=task, **rest)
@@ -149,7 +149,9 @@ class Result:
         return {
             "format": self.FORMAT,
             "task": json.dumps(_names(self.task)),
-            "functions": json.dumps(_values(self.task) if _own(_names(self.task)) else []),
+            "functions": json.dumps(
+                known_by(self.task).tolist() if _own(_names(self.task)) else []
+            ),
             "parameters": json.dumps(dict(self.parameters)),
             "provenance": json.dumps(dict(self.provenance)),
         }
@@ -190,13 +192,6 @@ def _own(names: Mapping[str, Any]) -> list[str]:
     """The functions that are none of ours, by which a file alone does not make a task."""
     every = names["activation"], names["target_activation"]
     return [name for name in every if name not in ACTIVATIONS | OTHERS]
-
-
-def _values(task: Task) -> list[list[float]]:
-    """What functions of one's own are known again by: their values at some points."""
-    x = np.linspace(-6, 6, 121) + 0.0271828
-    functions = task.activation.sigma, task.activation.derivative, task.target_activation.sigma
-    return [[float(value) for value in f(x)] for f in functions]
 
 
 def _named_task(written: Mapping[str, Any]) -> Task:

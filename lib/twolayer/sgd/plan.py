@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
-from twolayer.problem.task import Task
+from twolayer.problem.task import Task, known_by
 from twolayer.sgd.method import by_batches, choose
 from twolayer.support.checks import (
     InvalidInput,
@@ -110,7 +110,7 @@ class Plan:
             samples - block * self.block
         )
 
-    @property
+    @cached_property
     def P(self) -> np.ndarray:
         """Overlaps of the targets, (k, k)."""
         return self.targets @ self.targets.T
@@ -122,7 +122,7 @@ class Plan:
         steps = self.samples // self.batch
         return {
             "task": repr(self.task),
-            "activations": _digest(_values(self.task)),
+            "activations": _digest(known_by(self.task)),
             "noise": self.task.noise,
             "learning_rate": self.learning_rate,
             "p": len(self.students),
@@ -289,13 +289,6 @@ def _coordinates(
     held = np.zeros((p + k, width or d))
     held[:, : rows.shape[1]] = rows
     return held[:p].copy(), held[p:].copy(), 1.0
-
-
-def _values(task: Task) -> np.ndarray:
-    """σ, σ' and σ* on a few numbers: functions of the user's have no other identity."""
-    x = np.linspace(-5, 5, 101)
-    student = task.activation
-    return np.stack((student.sigma(x), student.derivative(x), task.target_activation.sigma(x)))
 
 
 def _digest(array: np.ndarray) -> str:
