@@ -48,5 +48,6 @@ def environment(home: Path, threads: int, *folders: Path) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
+        "SOURCE_DATE_EPOCH": "0",  # the hour that a picture says it was drawn at
         **dict.fromkeys(_THREADS, str(threads)),
     }
