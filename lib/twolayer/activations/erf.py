@@ -14,12 +14,14 @@ import scipy
 
 from twolayer.activations.derivatives import DriftSlopes
 from twolayer.activations.expectations import Expectations, diagonal
-from twolayer.support.arrays import Array
+from twolayer.support.arrays import Array, writable
 from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: Elements in flight when the four-point function is summed over pairs of units:
 #: small enough for the cache, large enough to hide the cost of a NumPy call.
 _CHUNK = 60_000
+#: Coefficients from which on compiled code is worth waiting for.
+_MANY = 2000
 
 
 def sigma(x: Array) -> Array:
@@ -40,6 +42,10 @@ class Erf(Expectations):
         return (2 / np.pi) * np.arcsin(Omega * r[..., :, None] * r[..., None, :])
 
     def coefficients(self, Omega: Array, c: Array, p: int) -> Array:
+        if HAS_COMPILER and Omega.ndim == 2 and p * len(c) > _MANY:
+            from twolayer.kernels import flow
+
+            return flow.coefficients(False, writable(Omega), writable(c), p)
         students, s = Omega[..., :p, :], 1 + diagonal(Omega)
         B = _determinant(Omega, s, p)
         np.sqrt(B, out=B)

@@ -46,6 +46,10 @@ class Expectations(ABC):
         """E[σ'(λ_j) 𝓔 λ_l] = (BΩ)_jl, (p, n)."""
         return self.coefficients(Omega, c, p) @ Omega
 
+    def drift_in_span(self, A: Array, c: Array, p: int) -> Array:
+        """BA, (p, r): with Ω = A Aᵀ the drift in the coordinates (n, r) of all weights."""
+        return self.coefficients(A @ A.T, c, p) @ A
+
     @abstractmethod
     def variance(self, Omega: Array, c: Array, p: int, d: int | None = None) -> Array:
         """E[σ'(λ_i) σ'(λ_j) 𝓔²], (p, p); given d with ‖x‖², x ~ N(0, 1/d) in d dimensions."""

@@ -39,6 +39,11 @@ class Square(Expectations):
         students, mean = Omega[..., :p, :], diagonal(Omega) @ c
         return 2 * mean[..., None, None] * students + 4 * (students * c) @ Omega
 
+    def drift_in_span(self, A: Array, c: Array, p: int) -> Array:
+        """It is 2 tr(AᵀCA) A + 4 A AᵀCA: linear in p."""
+        form = (A.T * c) @ A
+        return A[:p] @ (2 * np.trace(form) * np.eye(len(form)) + 4 * form)
+
     def drift_slopes(self, Omega: Array, c: Array, p: int) -> DriftSlopes:
         here, zero = np.arange(p), np.zeros((p, len(c)))
         weights = np.broadcast_to(c, zero.shape)

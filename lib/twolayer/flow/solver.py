@@ -1,7 +1,7 @@
 """`solve`: the flow of the overlaps, integrated with error control.
 
-The unknowns are the upper triangle of Q and M, p(p + 1)/2 + pk numbers; the
-late phase is stiff, so the default method is LSODA.
+The unknowns are the upper triangle of Q and M, p(p + 1)/2 + pk numbers, or the weights in
+their span; `method` decides.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.flow.accuracy import refined
+from twolayer.flow.method import method_for
 from twolayer.flow.terms import TERMS, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
-from twolayer.problem.task import Task, coefficients, excess_risk_of, warn_unless_settled
+from twolayer.problem.task import Task, coefficients, excess_risks_of, warn_unless_settled
 from twolayer.results.trajectory import Divergence, Trajectory, named
 from twolayer.support.checks import (
     InvalidInput,
@@ -30,7 +31,7 @@ from twolayer.support.checks import (
     check_schedule,
     check_times,
 )
-from twolayer.support.integrate import IMPLICIT, ODE_METHODS, integrate
+from twolayer.support.integrate import ODE_METHODS, integrate
 from twolayer.support.versions import provenance
 
 
@@ -46,7 +47,7 @@ def solve(
     batch: int = 1,
     rtol: float = 1e-10,
     atol: float = 1e-13,
-    method: str = "LSODA",
+    method: str = "auto",
     stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> Trajectory:
@@ -84,9 +85,13 @@ def solve(
         has three right digits; the excess risk is a difference of overlaps, so
         smaller risks want a smaller `rtol`, down to about 1e-12.
     method : str
-        "LSODA", "Radau", "BDF" (for stiff flows), "RK45", "DOP853" or "RK23".  For gradient flow
-        with more than twice as many students as dimensions of their span the last three follow
-        the weights in that span, which are fewer numbers than the overlaps.
+        "auto" takes what the number of unknowns and the last time ask for, and says in
+        `provenance["method"]` which, in `provenance["why"]` why: LSODA with a Jacobian for a few;
+        for many, until early times, DOP853, which hands over if it gets slow; else CVODE, which
+        needs no Jacobian (if scikit-sundae is installed).  "CVODE", "LSODA", "Radau" and "BDF" are
+        for stiff flows, which all are at late times; "RK45", "DOP853" and "RK23" are not.  For
+        gradient flow with more than twice as many students as dimensions of their span CVODE and
+        the last three follow the weights in that span, which are fewer numbers than the overlaps.
     stop_at_risk : float, optional
         Stop at the first time of `t_eval` at which the population risk R (label noise
         included) is no larger; later times are left out.  Must be above Δ/2.
@@ -103,7 +108,10 @@ def solve(
     Raises
     ------
     InvalidInput
-        If an argument cannot be used; before any work.
+        If an argument cannot be used, or a Jacobian would take more than a quarter of the
+        memory; before any work.
+    CostWarning
+        If it will take minutes; before any work too.
     Divergence
         If the overlaps leave the range of finite numbers (square activation at large
         γ/p), or the integrator cannot go on.
@@ -112,10 +120,12 @@ def solve(
     -----
     A right-hand side costs O(p (p + k)²) for gradient flow, and for erf and "full"
     O(p² (p + k)²); without closed forms see `quadrature` (a ReLU student and "full": 0.05 s
-    for p = 3, 0.6 s for p = 10).  An implicit method renews its analytic Jacobian now and then
-    (`jacobian.jacobian`) and factorises it: for p = 100 that is a matrix of 5,500 rows, half a
-    gigabyte with its factors.  It leaves the corrections of order 1/d out: Newton's iteration
-    gets there all the same.  With a trained second layer it is made by differences, without Ψ^Var.
+    for p = 3, 0.6 s for p = 10).  CVODE calls it some 2,000 times to t = 10³ and 5,000 to
+    10⁵, and calls the drift alone about as often in place of a Jacobian.  LSODA, Radau and BDF
+    renew an analytic Jacobian now and then (`jacobian.jacobian`) and factorise it: for p = 100
+    that is a matrix of 5,500 rows, half a gigabyte with its factors.  It leaves the corrections of
+    order 1/d out: Newton's iteration gets there all the same.  With a trained second layer it is
+    made by differences, without Ψ^Var.
 
     With d the drift of Q and M is exactly the mean of one step of SGD.  What still separates the
     flow from the mean of SGD is that the drift of a mean is not the mean of a drift: the
@@ -138,7 +148,7 @@ def solve(
     check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
     t_eval = check_times("t_eval", t_eval)
     check_choice("terms", terms, TERMS)
-    check_choice("method", method, ODE_METHODS)
+    check_choice("method", method, ("auto", *ODE_METHODS))
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)
@@ -160,17 +170,18 @@ def solve(
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
-    def look(y: np.ndarray) -> bool:
-        Q, M, a = flow.unpack(y)
-        c = coefficients(a, overlaps.a_star)
-        risks.append(excess_risk_of(task, assemble(Q, M, overlaps.P), len(a), c))
-        return risks[-1] <= enough
+    def reach(some: np.ndarray) -> int | None:
+        Q, M, a = flow.unpack(some)
+        layers = np.broadcast_to(a, (len(some), overlaps.p))
+        c = [coefficients(layer, overlaps.a_star) for layer in layers]
+        found = excess_risks_of(task, assemble(Q, M, overlaps.P), overlaps.p, c)
+        risks.extend(found)
+        return next((n for n, risk in enumerate(found) if risk <= enough), None)
 
-    in_span = terms == "gradient-flow" and not eta and method not in IMPLICIT
-    in_span = in_span and overlaps.rank < overlaps.p / 2
+    chosen = method_for(method, overlaps, terms, bool(eta), t_eval[-1])
     exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
     while True:
-        if in_span:
+        if chosen.in_span:
             flow = SpanFlow(exact, overlaps)
         else:
             flow = Flow(exact, overlaps, terms, gamma, eta, batch, d)
@@ -179,11 +190,12 @@ def solve(
             flow.derivative,
             flow.start,
             t_eval,
-            method=method,
+            methods=chosen.names,
             rtol=rtol,
             atol=atol,
-            jacobian=None if in_span else flow.jacobian,
-            stop=look,
+            jacobian=None if chosen.in_span else flow.jacobian,
+            slope=flow.descent,
+            reach=reach,
             foreign=callable(learning_rate) or task.own,
             progress=progress,
         )
@@ -219,6 +231,7 @@ def solve(
             "stop_at_risk": stop_at_risk,
         },
         provenance=provenance(
+            why=chosen.why,
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,

@@ -27,10 +27,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from twolayer.activations.erf import Erf
+from twolayer.activations.square import Square
 from twolayer.problem.matrices import assemble, second_layer, symmetric
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, warn_unless_settled
-from twolayer.support.arrays import Array
+from twolayer.support.arrays import Array, writable
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -40,6 +42,7 @@ from twolayer.support.checks import (
     check_non_negative,
     shown,
 )
+from twolayer.support.threads import HAS_COMPILER
 
 #: What each choice of `terms` keeps of (γ/p) Ψ^Var: (noise-free part, label-noise part).
 TERMS: dict[str, tuple[bool, bool]] = {
@@ -236,16 +239,25 @@ def flow_at_any_rate(
         raise InvalidInput("d", shown(d), "None with batches, whose samples have products in d")
     targets, noise, forms = second_layer("a_star", a_star, len(P)), task.noise, task.forms
 
+    compiled = HAS_COMPILER and type(forms) in (Erf, Square)
+    if compiled:
+        from twolayer.kernels.flow import flow as kernel
+    fixed, layer = writable(P), writable(targets)
+
     def flow(Q: Array, M: Array, a: Array, learning_rate: float) -> tuple[Array, Array]:
         p = M.shape[-2]
-        Omega = assemble(Q, M, P)
-        dM, dQ = _drifts(task, Omega, a, targets)
-        if label_noise:
-            scale = (learning_rate / batch / p) * a[:, None] * a
+        rate = learning_rate / batch / p
+        if compiled and Q.ndim == 2:
+            within = rate * noise if label_noise and d is None else 0.0
+            states = writable(Q), writable(M), fixed, writable(a), layer
+            dQ, dM = kernel(type(forms) is Square, *states, within)
+        else:
+            within, (dM, dQ) = 0.0, _drifts(task, assemble(Q, M, P), a, targets)
+        if label_noise and noise and not within:
+            dQ += (rate * noise) * (a[:, None] * a) * forms.gain(Q, d)
         if noise_free:
-            dQ += scale * forms.variance(Omega, coefficients(a, targets), p, d)
-        if label_noise and noise:
-            dQ += (scale * noise) * forms.gain(Q, d)
+            variance = forms.variance(assemble(Q, M, P), coefficients(a, targets), p, d)
+            dQ += rate * (a[:, None] * a) * variance
         return dQ, dM
 
     return flow

@@ -6,7 +6,6 @@ The unknowns are the upper triangle of Q and M and, if it is trained, the second
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -54,6 +53,10 @@ class Flow:
         """The flow dy/dt."""
         return self._along(self._flow, t, y)
 
+    def descent(self, t: float, y: np.ndarray) -> np.ndarray:
+        """The flow without Ψ^Var and noise."""
+        return self._along(self._descent, t, y)
+
     def _along(
         self, flow: Callable[..., tuple[np.ndarray, np.ndarray]], t: float, y: np.ndarray
     ) -> np.ndarray:
@@ -70,10 +73,10 @@ class Flow:
         if self.task.closed and not self.eta:
             return self._slopes(*self.unpack(y)[:2], self.gamma(t))
         if not self.eta:
-            return differences(partial(self._along, self._descent), t, y, scale=1.0)
+            return differences(self.descent, t, y, scale=1.0)
 
         def each(t: float, states: np.ndarray) -> np.ndarray:
-            rows = [self._along(self._descent, t, y) for y in states.reshape(-1, states.shape[-1])]
+            rows = [self.descent(t, y) for y in states.reshape(-1, states.shape[-1])]
             return np.reshape(rows, states.shape)
 
         return differences(each, t, y, scale=1.0)
@@ -91,6 +94,7 @@ class SpanFlow:
         self.task, self.overlaps, self.targets = task, overlaps, A[p:]
         self.unknowns = Unknowns(A[:p].shape)
         self.start = self.unknowns.pack(A[:p])
+        self.c = coefficients(overlaps.a, overlaps.a_star)
 
     def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Q, M and a of vectors."""
@@ -101,6 +105,7 @@ class SpanFlow:
         """The flow dy/dt."""
         (students,) = self.unknowns.unpack(y)
         A = np.concatenate((students, self.targets))
-        c = coefficients(self.overlaps.a, self.overlaps.a_star)
-        B = self.task.forms.coefficients(A @ A.T, c, len(students))
-        return (self.overlaps.a[:, None] * (B @ A)).ravel()
+        drift = self.task.forms.drift_in_span(A, self.c, len(students))
+        return (self.overlaps.a[:, None] * drift).ravel()
+
+    descent = derivative

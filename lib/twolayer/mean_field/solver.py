@@ -32,7 +32,7 @@ from twolayer.support.checks import (
     check_positive,
     check_times,
 )
-from twolayer.support.integrate import ODE_METHODS, integrate
+from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
@@ -50,7 +50,7 @@ def solve_mean_field(
     nodes: int = 24,
     rtol: float = 1e-8,
     atol: float = 1e-12,
-    method: str = "DOP853",
+    method: str = "auto",
     progress: bool = True,
 ) -> MeanFieldTrajectory:
     """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).
@@ -94,8 +94,8 @@ def solve_mean_field(
     rtol, atol : float
         Tolerances of the integrator.
     method : str
-        One of SciPy's, "DOP853" by default; the implicit ones make a Jacobian of p (k + 1)
-        columns by differences.
+        As for `solve`; "auto" takes DOP853 until early times, else CVODE if it is installed.
+        "LSODA", "Radau" and "BDF" make a Jacobian of p (k + 1) columns by differences.
     progress : bool
         Whether to show a bar, if it takes more than a few seconds.
 
@@ -125,7 +125,7 @@ def solve_mean_field(
     check_instance("particles", particles, Particles)
     t_eval = check_times("t_eval", t_eval)
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
-    check_choice("method", method, ODE_METHODS)
+    check_choice("method", method, ("auto", *ODE_METHODS))
     nodes = check_integer("nodes", nodes, 2)
     L = cholesky(P)
     p, k = particles.p, particles.k
@@ -161,10 +161,10 @@ def solve_mean_field(
     alpha = np.linalg.solve(L, particles.m.T).T
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
-    def look(y: np.ndarray) -> bool:
-        alpha, q, a = unpack(y)
-        risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
-        return False
+    def reach(some: np.ndarray) -> None:
+        for y in some:
+            alpha, q, a = unpack(y)
+            risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
     asked, seen = nodes, [(alpha, q, particles.a)]
@@ -177,10 +177,10 @@ def solve_mean_field(
             derivative,
             start,
             t_eval,
-            method=method,
+            methods=for_stiff(t_eval[-1]) if method == "auto" else (method,),
             rtol=rtol,
             atol=atol,
-            stop=look,
+            reach=reach,
             foreign=task.own,
             label="mean field",
             progress=progress,

@@ -1,4 +1,4 @@
-"""Integrate an ODE through given times with SciPy's adaptive steppers.
+"""Integrate an ODE through given times with SciPy's adaptive steppers, or CVODE.
 
 What `solve` and `solve_mean_field` share: results at exactly the times asked for, an early stop, a
 progress bar, Ctrl-C that keeps what was reached, and a failure that is reported.
@@ -16,13 +16,15 @@ import numpy as np
 import scipy
 
 from twolayer.support.arrays import Array
-from twolayer.support.checks import InvalidInput
+from twolayer.support.checks import InvalidInput, check_fits_in_memory
+from twolayer.support.cvode import CVODE, HAS_CVODE
 from twolayer.support.progress import Progress
 from twolayer.support.threads import apart
 
-#: SciPy's integrators.
-ODE_METHODS = ("LSODA", "Radau", "BDF", "RK45", "DOP853", "RK23")
-IMPLICIT = ("LSODA", "Radau", "BDF")
+#: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
+DENSE = ("LSODA", "Radau", "BDF")
+IMPLICIT = (*DENSE, "CVODE")
+ODE_METHODS = (*IMPLICIT, "RK45", "DOP853", "RK23")
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000
@@ -31,14 +33,29 @@ _IN_FLIGHT = 30_000
 SHORTEST = 1e-100
 #: Until later times rounding alone would move what does not move.
 LATEST = 1e15
-#: With so many unknowns the linear algebra of a step of an implicit method takes a while.
+#: With so many unknowns the linear algebra of a step of a dense method takes a while.
 _MANY = 1000
+#: A dense method may take this part of the memory, for Jacobian, factors and what is between.
+_PART, _MATRICES = 1 / 4, 3
 #: Accepted steps after which the pace is looked at, and derivatives that nobody will wait for.
 #: Implicit steps grow with the time that has passed, where little happens.
 _LOOK, _TOO_MANY, _TOO_MANY_IMPLICIT = 500, 1e8, 1e10
 
+#: An explicit method that has not arrived after so many derivatives is on its way through a stiff
+#: equation, and hands over.
+_HAND_OVER = 2000
+#: Until about so many units of time none is stiff enough for an implicit method to pay.
+_SHORT = 30.0
+
+#: Right-hand sides that any method is likely to need, and the time for them that is warned of.
+_USUAL, _LONG = 1000, 60.0
+
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
+
+
+class CostWarning(UserWarning):
+    """Something that will take longer than one would wait for, said before it begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +64,7 @@ class Path:
 
     `steps` are those accepted by the integrator, which stood at `reached` in the end; `failure`
     says why it could not go on, if so; it was `interrupted` by Ctrl-C, or `stopped` by the stop
-    condition; `statistics` are nfev, njev, nlu and the run time.
+    condition; `statistics` are the methods used, nfev, njev, nlu and the run time.
     """
 
     t: Array
@@ -71,57 +88,78 @@ def integrate(
     y0: Array,
     t_eval: Array,
     *,
-    method: str,
+    methods: tuple[str, ...],
     rtol: float,
     atol: float,
     jacobian: Callable[[float, Array], Array] | None = None,
-    stop: Callable[[Array], bool] = lambda y: False,
+    slope: Callable[[float, Array], Array] | None = None,
+    reach: Callable[[Array], int | None] = lambda _: None,
     foreign: bool = False,
     label: str = "solve",
     progress: bool = True,
 ) -> Path:
     """Integrate dy/dt = derivative(t, y) from y0 (N,) at t = 0 through times that do not decrease.
 
-    `jacobian` is for implicit methods; see `differences`.  `stop` is asked with the state at every
-    time, in order, before it counts as reached; True ends the integration there.  `foreign` says
-    whether `derivative` calls functions of the user's, which may integrate in their turn.
+    Of two `methods` the second takes over from the first, which is explicit, if the equation turns
+    out to be stiff.  `jacobian` is for dense methods, see `differences`, `slope` for `CVODE`.
+    `reach` is called with the next states (n, N) in order, before they count as reached, and says
+    which of them to stop at, if any.  `foreign` says whether `derivative` calls functions of the
+    user's, which may integrate in their turn.
 
     Raises `KeyboardInterrupt` if interrupted before the first time was reached, `InvalidInput` if
-    the last time is, or turns out to be, so far away that nobody would see the end.
+    the last time is, or turns out to be, so far away that nobody would see the end, if a dense
+    method would want more than a quarter of the memory, or CVODE is not there.
 
     Examples
     --------
     >>> path = integrate(lambda t, y: -y, np.ones(1), np.array([0.0, 1.0]),
-    ...                  method="DOP853", rtol=1e-10, atol=1e-12)
+    ...                  methods=("DOP853",), rtol=1e-10, atol=1e-12)
     >>> path.y[:, 0].round(6)
     array([1.      , 0.367879])
     """
     if t_eval[-1] > LATEST:
         allowed = f"at most {LATEST:.0e}: rounding alone would move the state until then"
         raise InvalidInput("t_eval", f"times up to {t_eval[-1]:.3g}", allowed)
+    method, *others = methods
+    if method in DENSE:
+        check_fits_in_memory("method", method, _MATRICES / _PART * y0.size**2)
+    elif method == "CVODE" and not HAS_CVODE:
+        raise InvalidInput("method", method, "installed (pip install scikit-sundae), or another")
     started = time.perf_counter()
     states: list[Array] = []
     solver: Any = None
+    counts = dict.fromkeys(("nfev", "njev", "nlu"), 0)
     steps, stopped, interrupted, failure = 0, False, False, None
-    implicit, looked, pace = method in IMPLICIT, (0.0, 0), 0.0
-    beside = (method == "LSODA" and foreign) or (implicit and y0.size >= _MANY)
+    looked, pace = (0.0, 0), 0.0
+    beside = (method == "LSODA" and foreign) or (method in DENSE and y0.size >= _MANY)
     ask: Callable[..., Any] = _call
 
-    def take(reached: float, interpolant: Callable[[], Callable[[float], Array]]) -> None:
+    def take(reached: float, interpolant: Callable[[], Callable[[Array], Array]]) -> None:
         nonlocal stopped
-        if t_eval[len(states)] > reached:
-            return
-        at = interpolant()
-        while len(states) < t_eval.size and t_eval[len(states)] <= reached and not stopped:
-            state = np.array(at(t_eval[len(states)]))
-            stopped = bool(stop(state))
-            states.append(state)
+        times = t_eval[len(states) : np.searchsorted(t_eval, reached, "right")]
+        if times.size:
+            some = np.ascontiguousarray(interpolant()(times).T)
+            last = reach(some)
+            stopped = last is not None
+            states.extend(some if last is None else some[: last + 1])
 
     def done() -> bool:
         return stopped or len(states) == t_eval.size
 
     def asking(function: Callable[..., Array]) -> Callable[..., Array]:
         return lambda t, y: ask(function, t, y)  # old LSODA counts the arguments
+
+    def begin(t: float, y: Array) -> None:
+        nonlocal solver
+        extra: dict[str, Any] = {"slope": slope} if method == "CVODE" else {}
+        if method in DENSE and jacobian:
+            extra["jac"] = asking(jacobian)
+        make = getattr(scipy.integrate, method, CVODE)
+        solver = make(asking(derivative), t, y, t_eval[-1], rtol=rtol, atol=atol, **extra)
+
+    def count() -> None:
+        for name in counts:
+            counts[name] += int(getattr(solver, name, 0))
 
     def step_beside() -> str | None:
         nonlocal ask
@@ -137,18 +175,17 @@ def integrate(
             ask = _call
 
     try:
+        take(SHORTEST, lambda: lambda times: np.repeat(y0[:, None], times.size, axis=1))
+        if not done():
+            _warn_of_cost(derivative, y0)
         with (
             np.errstate(all="ignore"),
             warnings.catch_warnings(),
             Progress(t_eval[-1], label, progress) as bar,
         ):
             warnings.simplefilter("ignore")  # the integrator's own; failures are reported
-            take(SHORTEST, lambda: lambda _: y0)
             if not done():
-                extra = {"jac": asking(jacobian)} if implicit and jacobian else {}
-                solver = getattr(scipy.integrate, method)(
-                    asking(derivative), 0.0, y0, t_eval[-1], rtol=rtol, atol=atol, **extra
-                )
+                begin(0.0, y0)
             while not done():
                 message = step_beside() if beside else solver.step()
                 if solver.status == "failed":
@@ -161,7 +198,7 @@ def integrate(
                 if steps % _LOOK == 0:
                     before, pace = pace, (solver.t - looked[0]) / (solver.nfev - looked[1])
                     looked, left = (solver.t, solver.nfev), t_eval[-1] - solver.t
-                    most = _TOO_MANY_IMPLICIT if implicit else _TOO_MANY
+                    most = _TOO_MANY_IMPLICIT if method in IMPLICIT else _TOO_MANY
                     # Steps that grow may become long enough; those that shrink end in a blow-up.
                     if left > most * pace and before < 2 * pace < 3 * before:
                         far = f"times up to {t_eval[-1]:.3g}"
@@ -172,11 +209,15 @@ def integrate(
                         )
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)
+                if others and solver.nfev > _HAND_OVER and not done():
+                    count()
+                    method, looked, pace = others.pop(0), (solver.t, 0), 0.0
+                    begin(solver.t, solver.y)
     except KeyboardInterrupt:
         if not states:
             raise
         interrupted = True
-    counts = {name: int(getattr(solver, name, 0)) for name in ("nfev", "njev", "nlu")}
+    count()
     n = len(states)
     return Path(
         t=t_eval[:n].copy(),
@@ -186,8 +227,33 @@ def integrate(
         failure=failure,
         interrupted=interrupted,
         stopped=stopped,
-        statistics=counts | {"seconds": round(time.perf_counter() - started, 3)},
+        statistics={"method": " then ".join(methods[: len(methods) - len(others)])}
+        | counts
+        | {"seconds": round(time.perf_counter() - started, 3)},
     )
+
+
+def for_stiff(t_end: float) -> tuple[str, ...]:
+    """The methods for many unknowns: those that cost least until that time, as far as is known."""
+    if not HAS_CVODE:
+        return ("DOP853",)
+    return ("DOP853", "CVODE") if t_end <= _SHORT else ("CVODE",)
+
+
+def _warn_of_cost(derivative: Callable[[float, Array], Array], y: Array) -> None:
+    """`CostWarning` if a right-hand side takes so long that all of them take minutes."""
+    each = np.inf
+    for _ in range(2):  # the first may find its kernels uncompiled
+        started = time.perf_counter()
+        derivative(0.0, y)
+        each = min(each, time.perf_counter() - started)
+        if each * _USUAL < _LONG:
+            return
+    message = (
+        f"a right-hand side takes {each:.2g} s, and some {_USUAL} of them are likely to be "
+        f"needed: about {each * _USUAL / 60:.0f} minutes"
+    )
+    warnings.warn(message, CostWarning, stacklevel=4)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

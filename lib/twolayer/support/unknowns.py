@@ -25,10 +25,14 @@ class Unknowns:
 
     def __init__(self, *shapes: tuple[int, ...], triangle: bool = False) -> None:
         self.shapes = shapes
-        self._upper = np.triu_indices(shapes[0][0]) if triangle else None
+        self._upper = None
         sizes = [math.prod(shape) for shape in shapes]
-        if self._upper is not None:
-            sizes[0] = len(self._upper[0])
+        if triangle:
+            i, j = np.triu_indices(shapes[0][0])
+            #: Places of the triangle in the matrix, and of all entries of the matrix in the vector.
+            self._upper, self._places = i * shapes[0][0] + j, np.empty(shapes[0], dtype=np.intp)
+            self._places[i, j] = self._places[j, i] = np.arange(i.size)
+            sizes[0] = i.size
         self._ends = np.cumsum([0, *sizes]).tolist()
         self.size = self._ends[-1]
 
@@ -37,7 +41,7 @@ class Unknowns:
         lead = [x.shape[: x.ndim - len(s)] for x, s in zip(arrays, self.shapes, strict=True)]
         parts = [x.reshape(*n, -1) for x, n in zip(arrays, lead, strict=True)]
         if self._upper is not None:
-            parts[0] = arrays[0][..., self._upper[0], self._upper[1]]
+            parts[0] = parts[0].take(self._upper, axis=-1)
         return np.concatenate(parts, axis=-1)
 
     def unpack(self, y: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -46,8 +50,6 @@ class Unknowns:
         parts = [y[..., ends[n] : ends[n + 1]] for n in range(len(self.shapes))]
         if self._upper is None:
             return tuple(x.reshape(lead + s) for x, s in zip(parts, self.shapes, strict=True))
-        i, j = self._upper
-        first = np.empty(lead + self.shapes[0])
-        first[..., i, j] = first[..., j, i] = parts[0]
         rest = zip(parts[1:], self.shapes[1:], strict=True)
+        first = y.take(self._places, axis=-1)
         return (first, *(x.reshape(lead + s) for x, s in rest))

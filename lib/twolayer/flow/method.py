@@ -1,0 +1,56 @@
+"""Which integrator `solve` takes, and of what: by the number of unknowns, measured.
+
+The flow is stiff, late ever more so, and a step of an implicit method is the only one that grows
+with the time that has passed.  What it costs is linear algebra: by the Jacobian as a matrix N³,
+and N² of memory; in a Krylov space a few right-hand sides, but of Python's calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twolayer.problem.overlaps import Overlaps
+from twolayer.support.cvode import HAS_CVODE
+from twolayer.support.integrate import DENSE, for_stiff
+
+#: Unknowns up to which a Jacobian costs less than what a Krylov method calls in its place.
+_FEW = 150
+#: Where there is nothing else (in a browser): up to here it is a matter of seconds.
+_FEW_ENOUGH = 1500
+
+
+@dataclass(frozen=True)
+class Method:
+    """Integrators by `names`, see `integrate`, of the weights `in_span` or the overlaps; `why`."""
+
+    names: tuple[str, ...]
+    in_span: bool
+    why: str
+
+
+def method_for(asked: str, overlaps: Overlaps, terms: str, trained: bool, t_end: float) -> Method:
+    """The method that is asked for, or if it is "auto" the one that suits.
+
+    Gradient flow does not leave the span of the weights it begins with.  Of rank r < p/2, their
+    r coordinates are p r numbers instead of p (p + 1)/2 + p k.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> method_for("auto", tl.Weights.gaussian(p=4, k=2, d=5).overlaps(), "full", False, 1e3)
+    Method(names=('LSODA',), in_span=False, why='18 unknowns, few enough for a Jacobian')
+    """
+    p, k, rank = overlaps.p, overlaps.k, overlaps.rank
+    small = terms == "gradient-flow" and not trained and rank < p / 2
+    if asked != "auto":
+        return Method((asked,), small and asked not in DENSE, "asked for")
+    N = p * (p + 1) // 2 + p * k + (p if trained else 0)
+    if N <= _FEW:
+        return Method(("LSODA",), False, f"{N} unknowns, few enough for a Jacobian")
+    if not HAS_CVODE and N <= _FEW_ENOUGH:
+        return Method(("LSODA",), False, f"{N} unknowns, and scikit-sundae is not installed")
+    names = for_stiff(t_end)
+    what = f"{p * rank} coordinates of the weights instead of {N} overlaps" if small else ""
+    rest = f"too many for a Jacobian, until t = {t_end:g}"
+    missing = "" if HAS_CVODE else "; scikit-sundae, which has better, is not installed"
+    return Method(names, small, f"{what or f'{N} unknowns'}, {rest}{missing}")

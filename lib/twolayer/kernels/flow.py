@@ -1,0 +1,86 @@
+"""Closed forms of the flow without Ψ^Var: one pass over the overlaps, and one matrix product.
+
+In NumPy: `coefficients` of `activations.erf` and `activations.square`, and `flow.terms`.
+"""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import numpy as np
+
+from twolayer.kernels.compiler import FAST, compiled
+
+
+@compiled(FAST, inner=True)
+def stein(square: bool, Omega: np.ndarray, c: np.ndarray, B: np.ndarray) -> None:
+    """Write B (p, n) of `Expectations.coefficients`, of the square or else of erf."""
+    n, mean = c.size, 0.0
+    s = np.empty(n)
+    for m in range(n):
+        s[m] = 1.0 + Omega[m, m]
+        mean += c[m] * Omega[m, m]
+    for i in range(len(B)):
+        if square:
+            for m in range(n):
+                B[i, m] = 4.0 * Omega[i, m] * c[m]
+            B[i, i] += 2.0 * mean
+        else:
+            s_i, own = s[i], 0.0
+            for m in range(n):
+                C = Omega[i, m]
+                B[i, m] = (2.0 / pi) * c[m] / sqrt(s_i * s[m] - C * C)
+                own += B[i, m] * C
+            B[i, i] -= own / s_i
+
+
+@compiled(FAST)
+def coefficients(square: bool, Omega: np.ndarray, c: np.ndarray, p: int) -> np.ndarray:
+    """Stein's coefficients of p students."""
+    B = np.empty((p, c.size))
+    stein(square, Omega, c, B)
+    return B
+
+
+@compiled(FAST)
+def flow(
+    square: bool,
+    Q: np.ndarray,
+    M: np.ndarray,
+    P: np.ndarray,
+    a: np.ndarray,
+    a_star: np.ndarray,
+    noise: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(dQ/dt, dM/dt) of gradient flow plus `noise` a_i a_j E[σ'(λ_i) σ'(λ_j)]."""
+    p, k = M.shape
+    n = p + k
+    Omega, c, B = np.empty((n, n)), np.empty(n), np.empty((p, n))
+    for i in range(p):
+        c[i] = -a[i] / p
+        for j in range(p):
+            Omega[i, j] = Q[i, j]
+        for r in range(k):
+            Omega[i, p + r] = Omega[p + r, i] = M[i, r]
+    for r in range(k):
+        c[p + r] = a_star[r] / k
+        for other in range(k):
+            Omega[p + r, p + other] = P[r, other]
+    stein(square, Omega, c, B)
+    drift = B @ Omega
+    dQ, dM = np.empty((p, p)), np.empty((p, k))
+    for i in range(p):
+        for r in range(k):
+            dM[i, r] = a[i] * drift[i, p + r]
+        for j in range(i + 1):
+            dQ[i, j] = a[i] * drift[i, j] + a[j] * drift[j, i]
+        if noise != 0.0:
+            for j in range(i + 1):
+                gain = 4.0 * Q[i, j]
+                if not square:
+                    gain = (2.0 / pi) / sqrt((1.0 + Q[i, i]) * (1.0 + Q[j, j]) - Q[i, j] * Q[i, j])
+                dQ[i, j] += noise * a[i] * a[j] * gain
+    for i in range(p):
+        for j in range(i + 1, p):
+            dQ[i, j] = dQ[j, i]
+    return dQ, dM
