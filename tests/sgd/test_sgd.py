@@ -463,3 +463,21 @@ def test_norms_alone_are_those_of_the_overlaps(tmp_path):
         tl.simulate(task, start, checkpoint=tmp_path / "kept", **arguments)
     with pytest.raises(tl.InvalidInput, match=r"^record: .*'overlaps', 'norms'"):
         tl.simulate(task, start, record="all", **arguments)
+
+
+def test_batches_compiled_are_those_in_numpy(monkeypatch):
+    """The same draws, whichever of the two moves the weights; a is trained."""
+    from twolayer.kernels import sgd as kernels
+    from twolayer.sgd import batches
+
+    task, start = tl.Task("erf", noise=1e-3), tl.Weights.gaussian(p=7, k=2, d=99, seed=0)
+    options = {"d": 10_000, "learning_rate": 0.5, "second_layer_rate": 0.1, "batch": 40, "seed": 0}
+    options |= {"t_eval": np.array([0.5, 1.0]) * 200 * 0.5 / 7e4, "method": "projected"}
+    compiled = tl.simulate(task, start.overlaps(), **options)
+    monkeypatch.setattr(
+        kernels, "advance_batches", lambda *room: batches.advance(task.activation, *room)
+    )
+    plain = tl.simulate(task, start.overlaps(), **options)
+    assert np.abs(plain.M[..., -1, :, :] - start.overlaps().M).max() > 1e-5
+    for name in ("Q", "M", "a", "excess_risk"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(plain, name), atol=1e-11)

@@ -43,9 +43,9 @@ class Erf(Expectations):
 
     def coefficients(self, Omega: Array, c: Array, p: int) -> Array:
         if HAS_COMPILER and Omega.ndim == 2 and p * len(c) > _MANY:
-            from twolayer.kernels import flow
+            from twolayer.kernels import closed
 
-            return flow.coefficients(False, writable(Omega), writable(c), p)
+            return closed.coefficients(False, writable(Omega), writable(c), p)
         students, s = Omega[..., :p, :], 1 + diagonal(Omega)
         B = _determinant(Omega, s, p)
         np.sqrt(B, out=B)

@@ -18,7 +18,7 @@ from twolayer.flow.terms import TERMS, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
-from twolayer.problem.task import Task, coefficients, excess_risks_of, warn_unless_settled
+from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
 from twolayer.results.trajectory import Divergence, Trajectory, named
 from twolayer.support.checks import (
     InvalidInput,
@@ -168,15 +168,17 @@ def solve(
             raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
-    risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
+    T, p, k = t_eval.size, overlaps.p, overlaps.k
+    Q, M, a, risks = np.empty((T, p, p)), np.empty((T, p, k)), np.empty((T, p)), np.empty(T)
+    reached = 0
 
-    def reach(some: np.ndarray) -> int | None:
-        Q, M, a = flow.unpack(some)
-        layers = np.broadcast_to(a, (len(some), overlaps.p))
-        c = [coefficients(layer, overlaps.a_star) for layer in layers]
-        found = excess_risks_of(task, assemble(Q, M, overlaps.P), overlaps.p, c)
-        risks.extend(found)
-        return next((n for n, risk in enumerate(found) if risk <= enough), None)
+    def reach(some: np.ndarray) -> int | None:  # not at the end, where Ctrl-C would wait for it
+        nonlocal reached
+        new = slice(reached, reached + len(some))
+        reached = new.stop
+        Q[new], M[new], a[new] = flow.unpack(some)
+        risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], overlaps.a_star)
+        return next(iter(np.flatnonzero(risks[new] <= enough)), None)
 
     chosen = method_for(method, overlaps, terms, bool(eta), t_eval[-1])
     exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
@@ -185,7 +187,7 @@ def solve(
             flow = SpanFlow(exact, overlaps)
         else:
             flow = Flow(exact, overlaps, terms, gamma, eta, batch, d)
-        risks.clear()
+        reached = 0
         path = integrate(
             flow.derivative,
             flow.start,
@@ -201,7 +203,10 @@ def solve(
         )
         if path.interrupted or path.failure:
             break
-        states = [(overlaps.Omega, overlaps.a), *_some_states(flow, path.y)]
+        n = path.t.size
+        some = {n - 1, int(np.trace(Q[:n], axis1=1, axis2=2).argmax())}  # the largest are hard
+        states = [(overlaps.Omega, overlaps.a)]
+        states += [(assemble(Q[n], M[n], overlaps.P), a[n]) for n in sorted(some)]
         try:
             finer, seen = refined(exact, states, overlaps.a_star, terms, d)
         except KeyboardInterrupt:  # the solution is there, and not to be lost
@@ -209,15 +214,15 @@ def solve(
         if finer is exact:
             break
         exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
-    Q, M, a = flow.unpack(path.y)
+    n = path.t.size
     trajectory = Trajectory(
         t=path.t,
-        Q=Q,
-        M=M,
+        Q=Q[:n],
+        M=M[:n],
         P=overlaps.P,
-        excess_risk=np.array(risks[: path.t.size]),
+        excess_risk=risks[:n],
         task=task,
-        a=a,
+        a=a[:n] if eta else overlaps.a,
         a_star=overlaps.a_star,
         parameters={
             "learning_rate": named(learning_rate),
@@ -243,13 +248,3 @@ def solve(
     path.warn_if_interrupted()
     warn_unless_settled(seen)
     return trajectory
-
-
-def _some_states(flow: Flow | SpanFlow, path: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ω and a at the last time, and where the students are largest: where expectations are hard."""
-    if not len(path):
-        return []
-    Q, M, a = flow.unpack(path)
-    a = np.broadcast_to(a, Q.shape[:-1])
-    chosen = {len(Q) - 1, int(np.trace(Q, axis1=1, axis2=2).argmax())}
-    return [(assemble(Q[n], M[n], flow.overlaps.P), a[n]) for n in sorted(chosen)]

@@ -241,7 +241,7 @@ def flow_at_any_rate(
 
     compiled = HAS_COMPILER and type(forms) in (Erf, Square)
     if compiled:
-        from twolayer.kernels.flow import flow as kernel
+        from twolayer.kernels.closed import flow as kernel
     fixed, layer = writable(P), writable(targets)
 
     def flow(Q: Array, M: Array, a: Array, learning_rate: float) -> tuple[Array, Array]:

@@ -214,3 +214,50 @@ def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tu
         if absorb_last or block < len(samples.normals) - 1:
             absorb(students, X, C, rules.k, rules.projected)
     return len(samples.normals) - 1, B
+
+
+@compiled()
+def advance_batches(
+    samples: Samples, room: Room, rules: Rules, absorb_last: bool
+) -> tuple[int, int]:
+    """As `advance` where a block is one batch; `sgd.batches` says how, and does the same in NumPy.
+
+    The last batch is always added to the weights, of p further coordinates.
+    """
+    students, a, batch = room.students, room.a, rules.batch
+    p, D = students.shape
+    n, gram = p + rules.k, D - p - rules.k
+    inside, fields = np.empty((batch, n)), np.empty((batch, p))
+    values, slopes = np.empty(p), np.empty(p)
+    C, moved, push = np.empty((p, batch)), np.empty((p, n)), np.zeros(p)
+    for block in range(len(samples.normals)):
+        drawn, radii = samples.normals[block], samples.radii[block]
+        for v in range(batch):
+            for c in range(n):
+                inside[v, c] = drawn[v * n + c]
+        scalar_products(inside, students[:, :n], fields)
+        for v in range(batch):
+            respond(rules.code, fields[v], values, slopes)
+            error = samples.labels[block, v] - scalar_product(a, values) / p
+            step = samples.rates[block] * error
+            if not isfinite(step):
+                return block, v
+            for i in range(p):
+                C[i, v] = step * a[i] * slopes[i]
+                push[i] += rules.second * error * values[i]
+        moved[:] = 0.0
+        add_product(C, inside, moved)
+        to_lower_triangle(C, 0)
+        for i in range(p):
+            for c in range(n):
+                students[i, c] += moved[i, c]
+            for c in range(gram):
+                total = C[i, c] * radii[c] if c <= i else 0.0
+                for r in range(c + 1, i + 1):
+                    total += C[i, r] * drawn[batch * n + r * (r - 1) // 2 + c]
+                students[i, n + c] = total
+            a[i] += push[i]
+            push[i] = 0.0
+        if absorb_last or block < len(samples.normals) - 1:
+            to_lower_triangle(students, rules.k)
+    return len(samples.normals) - 1, batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,10 @@ from twolayer.activations.activation import Activation
 from twolayer.activations.expectations import Expectations
 from twolayer.activations.known import get
 from twolayer.activations.quadrature import Quadrature
+from twolayer.activations.square import Square
+from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
-from twolayer.support.arrays import set_fields
+from twolayer.support.arrays import set_fields, writable
 from twolayer.support.checks import (
     check_instance,
     check_integer,
@@ -22,6 +24,7 @@ from twolayer.support.checks import (
     check_power_of_two,
     check_probability,
 )
+from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
 _ROUNDING = 1e-12
@@ -180,19 +183,30 @@ def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None =
     """`excess_risk` from Ω, students first, unchecked; c is that of second layers of ones."""
     if c is None:
         c = coefficients(np.ones(p), np.ones(len(Omega) - p))
-    return excess_risks_of(task, Omega[None], p, [c])[0]
+    V = task.forms.two_point(Omega, p)
+    return without_rounding(float(c @ V @ c) / 2, np.abs(c) @ np.abs(V) @ np.abs(c))
 
 
-def excess_risks_of(task: Task, states: np.ndarray, p: int, c: Sequence[np.ndarray]) -> list[float]:
-    """`excess_risk_of` for many states Ω (T, n, n) at once."""
-    if task.closed:
-        covariances = task.forms.two_point(states, p)
-    else:
-        covariances = [task.forms.two_point(Omega, p) for Omega in states]
-    return [
-        without_rounding(float(x @ V @ x) / 2, np.abs(x) @ np.abs(V) @ np.abs(x))
-        for V, x in zip(covariances, c, strict=True)
-    ]
+def excess_risks_of(
+    task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray, a: np.ndarray, a_star: np.ndarray
+) -> np.ndarray:
+    """`excess_risk` of states Q (T, p, p), M (T, p, k) and a (T, p) or (p,), unchecked."""
+    layers = np.broadcast_to(a, M.shape[:-1])
+    c = np.array([coefficients(layer, a_star) for layer in layers]).reshape(len(M), -1)
+    if not (task.closed and HAS_COMPILER):
+        states = zip(assemble(Q, M, P), c, strict=True)
+        return np.array([excess_risk_of(task, Omega, M.shape[-2], each) for Omega, each in states])
+    from twolayer.kernels.closed import excess_risks
+
+    square, Q, M, P = isinstance(task.forms, Square), writable(Q), writable(M), writable(P)
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        return excess_risks(square, Q[start:stop], M[start:stop], P, c[start:stop])
+
+    found = np.concatenate(on_all_cores(rows, len(M), Q.size / 2))
+    for n in np.flatnonzero(found < 0):  # by rounding or not: that wants the size of all terms
+        found[n] = excess_risk_of(task, assemble(Q[n], M[n], P), M.shape[-2], c[n])
+    return found
 
 
 def without_rounding(value: float, scale: float) -> float:

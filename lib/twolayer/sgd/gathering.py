@@ -92,7 +92,8 @@ def gather(
 
 def _stacked(rows: Sequence[Outcome], name: str, count: int) -> np.ndarray:
     """One array of what all runs recorded, NaN after the last time of each."""
-    out = np.stack([getattr(row, name)[:count] for row in rows])
+    recorded = [getattr(row, name)[:count] for row in rows]
+    out = np.stack(recorded) if len(rows) > 1 else recorded[0][None]  # which may fill the memory
     for values, row in zip(out, rows, strict=True):
         values[row.count :] = np.nan
     return out

@@ -16,8 +16,7 @@ from functools import partial
 import numpy as np
 import scipy
 
-from twolayer.problem.matrices import assemble
-from twolayer.problem.task import Task, coefficients, excess_risks_of
+from twolayer.problem.task import Task, excess_risks_of
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.method import WIDE
 from twolayer.sgd.plan import Plan
@@ -31,6 +30,8 @@ _BATCH = 100_000
 _LONG = 2e9
 #: Columns of the weights in flight when overlaps are made.
 _COLUMNS = 1024
+#: Samples that move recorded overlaps together.
+_CHUNK = 16
 #: Numbers in flight when risks are computed.
 _IN_FLIGHT = 100_000
 #: Seconds between two checkpoints of a run.
@@ -59,12 +60,13 @@ class Workspace:
         past = np.empty((rows if plan.second else 0, p))
         products = np.empty((rows, rows)), np.empty((rows, p))
         self._room = kernels.Room(state.students, state.a, X, C, past, *products)
-        if alone:
+        known = activation.code >= 0
+        if alone and (self._wide or not known):
             self._loop = partial(batches.advance, activation)
-        elif activation.code < 0:
-            self._loop = partial(blocks.advance, activation)
+        elif alone:
+            self._loop = kernels.advance_batches
         else:
-            self._loop = kernels.advance
+            self._loop = kernels.advance if known else partial(blocks.advance, activation)
 
     def advance(self, count: int, absorb_last: bool = True) -> tuple[int, int]:
         """Run through so many blocks or fewer; the number of the last, and of its steps."""
@@ -109,20 +111,29 @@ class Workspace:
         """Q, M and a after so many samples of the block that was run last.
 
         From its pre-activations and scalar products: a sample moves Q by λ cᵀ + c λᵀ + ‖x‖² c cᵀ,
-        at a cost that does not depend on the dimension.
+        at a cost that does not depend on the dimension.  Always in the same chunks, so that the
+        bits do not depend on what else is asked.
         """
         room, batch = self._room, self.plan.batch
         Q, M = self.overlaps()
         seen = room.X @ self.plan.targets.T
-        same = np.arange(len(room.X)) // batch
-        K = room.K * (same[:, None] == same)
-        for stop in counts:  # each from the start: its bits do not depend on what else is asked
-            c, field = room.C[:stop], room.fields[:stop]
-            with np.errstate(all="ignore"):  # not while the caller has what is yielded
-                moved = field.T @ c
-                Q_now = Q + moved + moved.T + c.T @ (K[:stop, :stop] @ c)
-                M_now = M + c.T @ seen[:stop]
-            yield Q_now, M_now, room.past[stop - 1] if self.plan.second else self.state.a
+        chunk, start = batch * max(1, _CHUNK // batch), 0
+        for stop in counts:
+            while start + chunk < stop:
+                Q, M = self._moved(Q, M, seen, start, start + chunk)
+                start += chunk
+            now = self._moved(Q, M, seen, start, stop)
+            yield *now, room.past[stop - 1] if self.plan.second else self.state.a
+
+    def _moved(
+        self, Q: np.ndarray, M: np.ndarray, seen: np.ndarray, start: int, stop: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Q and M once these samples, the first of them the first of its batch, have moved them."""
+        c, batch = self._room.C[start:stop], np.arange(start, stop) // self.plan.batch
+        with np.errstate(all="ignore"):
+            K = self._room.K[start:stop, start:stop] * (batch[:, None] == batch)
+            half = c.T @ (self._room.fields[start:stop] + K @ c / 2)
+            return Q + half + half.T, M + c.T @ seen[start:stop]
 
 
 def run(
@@ -200,27 +211,27 @@ def _record(
     plan: Plan, outcome: Outcome, states: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> Outcome:
     """Record the next times, whose Q, M and a these are, until one is not finite."""
-    states = iter(states)
-    while some := list(itertools.islice(states, max(1, _IN_FLIGHT // len(plan.students) ** 2))):
-        Q, M, a = (np.stack(each) for each in zip(*some, strict=True))
-        n, count = outcome.count, outcome.count + len(some)
-        risks = _risks(plan, Q, M, a)
-        outcome.Q[n:count] = Q if plan.record == "overlaps" else np.diagonal(Q, axis1=1, axis2=2)
-        outcome.M[n:count], outcome.a[n:count], outcome.excess_risk[n:count] = M, a, risks
+    states, most = iter(states), max(1, _IN_FLIGHT // len(plan.students) ** 2)
+    whole = plan.record == "overlaps"
+    while True:
+        n = count = outcome.count
+        Q = outcome.Q[n:] if whole else np.empty((most, *plan.students.shape[:1] * 2))
+        for state in itertools.islice(states, most):
+            Q[count - n], outcome.M[count], outcome.a[count] = state
+            count += 1
+        if count == n:
+            return outcome
+        if not whole:
+            outcome.Q[n:count] = np.diagonal(Q[: count - n], axis1=1, axis2=2)
+        M, a = outcome.M[n:count], outcome.a[n:count]
+        with np.errstate(all="ignore"):
+            risks = excess_risks_of(plan.task, Q[: count - n], M, plan.P, a, plan.a_star)
+        outcome.excess_risk[n:count] = risks
         lost = np.flatnonzero(~np.isfinite(risks))
         if lost.size:
             count = n + int(lost[0])
             return replace(outcome, count=count, blew_up_at=int(plan.samples[count]))
         outcome = replace(outcome, count=count)
-    return outcome
-
-
-def _risks(plan: Plan, Q: np.ndarray, M: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """The excess risk in each of these states."""
-    c = [coefficients(each, plan.a_star) for each in a]
-    with np.errstate(all="ignore"):
-        Omega = assemble(Q, M, plan.P)
-        return np.array(excess_risks_of(plan.task, Omega, Q.shape[-1], c))
 
 
 def _record_inside(plan: Plan, outcome: Outcome, space: Workspace, done: int) -> Outcome:

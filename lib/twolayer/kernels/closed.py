@@ -1,6 +1,7 @@
-"""Closed forms of the flow without Ψ^Var: one pass over the overlaps, and one matrix product.
+"""Closed forms of erf and square in one pass over the overlaps: the risk, the flow without Ψ^Var.
 
-In NumPy: `coefficients` of `activations.erf` and `activations.square`, and `flow.terms`.
+In NumPy: `two_point` and `coefficients` of `activations.erf` and `activations.square`,
+`problem.task` and `flow.terms`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from math import pi, sqrt
 import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
+from twolayer.kernels.functions import arcsine
 
 
 @compiled(FAST, inner=True)
@@ -84,3 +86,45 @@ def flow(
         for j in range(i + 1, p):
             dQ[i, j] = dQ[j, i]
     return dQ, dM
+
+
+@compiled(FAST, inner=True)
+def pair_sum(square: bool, x: np.ndarray, c: np.ndarray, s_m: float, s: np.ndarray) -> float:
+    """Σ_l c_l E[σ(λ_m) σ(λ_l)] over some units, of overlaps x_l; the square without its mean.
+
+    s is 1/√(1 + Ω_ll).
+    """
+    total = 0.0
+    if square:
+        for l in range(x.size):
+            total += c[l] * (x[l] * x[l])
+        return 2.0 * total
+    for l in range(x.size):
+        total += c[l] * arcsine(x[l] * s_m * s[l])
+    return (2.0 / pi) * total
+
+
+@compiled(FAST)
+def excess_risks(
+    square: bool, Q: np.ndarray, M: np.ndarray, P: np.ndarray, c: np.ndarray
+) -> np.ndarray:
+    """½ Σ c_m c_l E[σ(λ_m) σ(λ_l)] of states Q (T, p, p), M (T, p, k) with c (T, n)."""
+    T, p, k = M.shape
+    out, s = np.empty(T), np.empty(p + k)
+    for t in range(T):
+        mean = 0.0
+        for m in range(p + k):
+            own = Q[t, m, m] if m < p else P[m - p, m - p]
+            s[m] = 1.0 / sqrt(1.0 + own)
+            mean += c[t, m] * own
+        total = mean * mean if square else 0.0
+        students, targets = c[t, :p], c[t, p:]
+        for m in range(p):
+            own = pair_sum(square, Q[t, m, m : m + 1], students[m : m + 1], s[m], s[m : m + 1])
+            row = pair_sum(square, Q[t, m, :m], students[:m], s[m], s[:m])
+            cross = pair_sum(square, M[t, m], targets, s[m], s[p:])
+            total += students[m] * (own + 2.0 * row + 2.0 * cross)
+        for r in range(k):
+            total += targets[r] * pair_sum(square, P[r], targets, s[p + r], s[p:])
+        out[t] = 0.5 * total
+    return out
