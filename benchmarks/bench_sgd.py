@@ -1,4 +1,4 @@
-"""A step of SGD: projected and direct against NumPy and PyTorch a sample at a time."""
+"""A step of SGD: projected and direct against NumPy, PyTorch and JAX a sample at a time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ LEARNING_RATE, NOISE = 0.05, 1e-3
 PEERS = {"NumPy": yardsticks.numpy_sgd}
 if yardsticks.HAS_TORCH:
     PEERS["PyTorch"] = yardsticks.torch_sgd
+if yardsticks.HAS_JAX:
+    PEERS["JAX"] = yardsticks.jax_sgd
+    PEERS["JAX float32"] = partial(yardsticks.jax_sgd, dtype="float32")
 
 #: Shapes (d, p, k): everything else as at (1000, 10, 5).
 AGAINST_D = [(d, 10, 5) for d in (100, 300, 1000, 3000, 10_000)]

@@ -1,11 +1,14 @@
 """The plot: cost against d, p, k and particles, accuracy against time, lines against targets.
 
-`python -m benchmarks.plot` prints what the page shows of `latest.json`, and draws `latest.svg`.
+`python -m benchmarks.plot` prints what the page shows of `latest.json`, and draws `latest.svg`;
+with `--store` it is what later runs are held against, `stored.json`.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import matplotlib.style as mpl_style
@@ -29,7 +32,7 @@ PANELS = {
 }
 
 #: Series that keep their colour from panel to panel.
-SGD = ("projected", "direct", "NumPy", "PyTorch")
+SGD = ("projected", "direct", "NumPy", "PyTorch", "JAX", "JAX float32")
 
 
 def draw(run: Run, path: Path) -> None:
@@ -67,6 +70,8 @@ def _targets(ax: Axes, lines: list[Line]) -> None:
 
 if __name__ == "__main__":
     latest = Path(__file__).with_name("latest.json")
-    content = json.loads(latest.read_text("utf-8"))
-    print(page(content))
+    content, stored = json.loads(latest.read_text("utf-8")), latest.with_name("stored.json")
+    if "--store" in sys.argv:
+        shutil.copy(latest, stored)
+    print(page(content, json.loads(stored.read_text("utf-8"))))
     draw(Run(content), latest.with_suffix(".svg"))

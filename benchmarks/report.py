@@ -5,6 +5,7 @@ The yardsticks of a ratio are of the same run.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ Points = list[tuple[float, float]]
 #: The paper's own code: ms of a step of erf with Ξ at p = 100, and s of a right-hand side of the
 #: full flow at p = 100, k = 5.
 PUBLISHED_XI, PUBLISHED_FULL = 9700.0, 0.42
+#: So many times slower than the stored figures is marked.
+MARKED = 1.5
 #: The relative error that the flow is wanted at.
 ACCURACY = 1e-4
 
@@ -180,9 +183,11 @@ class Run:
 
     def _peers(self, name: str, method: str, p: int, at_least: float) -> Iterator[Line]:
         ours = self.microseconds(f"test_step[{method}-1000-{p}-5]")
-        for peer, bound in (("NumPy", at_least), ("PyTorch", None)):
+        peers = {"NumPy": at_least, "PyTorch": None, "JAX": None, "JAX float32": None}
+        for peer, bound in peers.items():
             if (test := f"test_step[{peer}-1000-{p}-5]") in self.of:
-                yield Line(f"{name}/{peer}", f"SGD at (d, p, k) = (1000, {p}, 5) against {peer}",
+                yield Line(f"{name}/{peer.replace(' ', '-')}",
+                           f"SGD at (d, p, k) = (1000, {p}, 5) against {peer}",
                            ours, STEP, f"{peer}, a sample at a time", self.microseconds(test),
                            at_least=bound)
 
@@ -317,6 +322,42 @@ class Run:
         out["mean-field"] = self.growth("test_field") | pairs
         return {panel: {s: sorted(of[s]) for s in of} for panel, of in out.items()}
 
+    # --- cliffs ---------------------------------------------------------------------------
+
+    def sizes(self) -> list[tuple[str, ...]]:
+        """Of each series of `bench_cliffs`: what grows, times, and exponents."""
+        series: dict[str, Points] = {}
+        for name in self.of:
+            test, _, case = name.removesuffix("]").partition("[")
+            if test == "test_size":
+                series.setdefault(case.rpartition("-")[0], []).append(
+                    (float(case.rpartition("-")[2]), self.seconds(name))
+                )
+        rows = []
+        for name, points in series.items():
+            pairs = list(itertools.pairwise(points))
+            counted = self.info(f"test_size[{name}-{points[0][0]:.0f}]", "counted")
+            rows.append(
+                (
+                    f"{name} against {counted}",
+                    ", ".join(f"{x:.0f}: {number(1e3 * y)}" for x, y in points),
+                    f"{_slope(points):.2f}",
+                    f"{max(_slope(list(pair)) for pair in pairs):.2f}",
+                )
+            )
+        return rows
+
+    def slower(self, stored: Run) -> list[str]:
+        """What takes 1.5 times as long as in another run, or more, the machine's speed apart.
+
+        That speed is the median of all ratios: few things change between two runs.
+        """
+        both = [name for name in self.of if name in stored.of]
+        ratios = {name: self.seconds(name) / stored.seconds(name) for name in both}
+        usual = float(np.median(list(ratios.values())))
+        found = {name: ratio / usual for name, ratio in ratios.items()}
+        return [f"{name}: {number(f)} times" for name, f in found.items() if f >= MARKED]
+
     def machine(self) -> str:
         """One sentence on where and when."""
         m, run = self.measured["machine_info"], self.measured["run"]
@@ -337,12 +378,18 @@ def _slope(points: Points) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
-def page(measured: Mapping[str, Any]) -> str:
-    """A run, as pytest-benchmark writes it, as MyST Markdown."""
+def page(measured: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """A run, as pytest-benchmark writes it, as MyST Markdown; and the run it is held against."""
     run = Run(measured)
     heads = ("what", "measured", "yardstick", "ratio", "target", "verdict")
     out = [f"{run.machine()}.", "", tables.table(heads, [line.cells for line in run.lines()])]
     out += ["", "```{figure} ../benchmarks/latest.svg", f":alt: {ALT}", ":width: 100%", ""]
     out += ["The same run: cost, accuracy, and how far each line is from its target.", "```", ""]
     out += ["Where the time goes, the largest first:", ""]
-    return "\n".join([*out, *(f"- {text}" for text in run.costs())])
+    out += [f"- {text}" for text in run.costs()]
+    out += ["", "How the time grows with size:", ""]
+    heads = ("what", "milliseconds", "exponent", "steepest pair")
+    out += [tables.table(heads, run.sizes()), ""]
+    slower = run.slower(Run(stored)) or ["nothing"]
+    out += [f"{MARKED} times slower than the stored figures, or more: {'; '.join(slower)}."]
+    return "\n".join(out)

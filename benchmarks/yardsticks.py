@@ -1,6 +1,7 @@
 r"""What the package is measured against, written as a competent user would write it.
 
-- SGD sample by sample: NumPy with its buffers made once, PyTorch with autograd.
+- SGD sample by sample: NumPy with its buffers made once, PyTorch with autograd, JAX with
+  `lax.scan`.
 - The flow of the overlaps: explicit Euler steps, right-hand side compiled by numba,
   symmetries used and nothing computed twice.
 - Mean field over all pairs of particles, in NumPy, a block of rows at a time.
@@ -11,9 +12,11 @@ arXiv:2302.05882.  Nothing here is shared with the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from math import asin, pi, sqrt
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -21,8 +24,8 @@ from scipy.special import erf, roots_gegenbauer
 
 Array = np.ndarray
 
-#: Whether PyTorch can be measured; it is not needed for anything else.
-HAS_TORCH = find_spec("torch") is not None
+#: Whether PyTorch and JAX can be measured; they are not needed for anything else.
+HAS_TORCH, HAS_JAX = find_spec("torch") is not None, find_spec("jax") is not None
 _SAMPLES = 512  # drawn at once
 
 
@@ -80,6 +83,45 @@ def torch_sgd(
             optimiser.step()
     torch.set_num_threads(threads)
     return weights.detach().numpy()
+
+
+@cache
+def _jax_steps() -> Callable[..., Any]:
+    """Steps through a chunk of samples, compiled for each shape and precision."""
+    import jax
+    from jax import lax
+    from jax import numpy as jnp
+    from jax.scipy.special import erf as jax_erf
+
+    jax.config.update("jax_enable_x64", True)
+
+    def step(W: Any, sample: Any) -> Any:
+        x, label, rate = sample
+        fields = W @ x
+        displacement = label - jax_erf(fields * sqrt(0.5)).mean()
+        slope = jnp.exp(-0.5 * fields**2) * sqrt(2 / pi)
+        return W + (rate / len(W) * displacement * slope)[:, None] * x, None
+
+    return jax.jit(lambda W, X, y, rates: lax.scan(step, W, (X, y, rates))[0])
+
+
+def jax_sgd(
+    W: Array,
+    W_star: Array,
+    learning_rate: float,
+    noise: float,
+    steps: int,
+    seed: int = 0,
+    dtype: str = "float64",
+) -> Array:
+    """The same by `lax.scan`; steps of the last chunk that are too many have no rate."""
+    advance, W = _jax_steps(), W.astype(dtype)
+    for X, y in samples(W_star, noise, steps, seed):
+        rates = np.zeros(_SAMPLES)
+        rates[: len(y)] = learning_rate
+        X, y = np.resize(X, (_SAMPLES, W.shape[1])), np.resize(y, _SAMPLES)
+        W = advance(W, *(part.astype(dtype) for part in (X, y, rates)))
+    return np.asarray(W)
 
 
 # --- the flow of the overlaps -------------------------------------------------------------

@@ -38,8 +38,8 @@ def pytest_on_benchmarks(*options):
     return done.stdout
 
 
-def without_torch(names):
-    return sorted(name for name in names if "PyTorch" not in name)
+def always(names):
+    return sorted(name for name in names if "PyTorch" not in name and "JAX" not in name)
 
 
 def test_every_benchmark_runs_and_is_in_the_committed_run(latest):
@@ -47,7 +47,7 @@ def test_every_benchmark_runs_and_is_in_the_committed_run(latest):
     passed = [line for line in said.splitlines() if line.startswith("PASSED benchmarks/bench_")]
     ran = [line.partition("::")[2] for line in passed]
     assert len(ran) > 100
-    assert without_torch(ran) == without_torch(one["name"] for one in latest["benchmarks"])
+    assert always(ran) == always(one["name"] for one in latest["benchmarks"])
 
 
 def test_pytest_benchmark_writes_what_the_report_reads(tmp_path, latest):
@@ -83,7 +83,7 @@ def test_the_page_shows_the_committed_run(clone, latest):
     book = small_book(clone)
     shutil.copy(ROOT / "book/benchmarks.md", book)
     (clone / "benchmarks").mkdir()
-    for name in ("report.py", "latest.json", "latest.svg"):
+    for name in ("report.py", "latest.json", "latest.svg", "stored.json"):
         shutil.copy(BENCHMARKS / name, clone / "benchmarks")
     template = nbformat.read(clone / "notebooks/tiny.ipynb", as_version=4)
     template.cells.insert(0, nbformat.v4.new_markdown_cell("# Tiny"))
@@ -100,9 +100,17 @@ def test_the_page_shows_the_committed_run(clone, latest):
     machine = latest["machine_info"]
     for part in (machine["processor"], f"numpy {machine['versions']['numpy']}"):
         assert part in text
-    for cost in run.costs():
-        assert cost in text
+    for said in (*run.costs(), *(row[0] for row in run.sizes())):
+        assert said in text
     assert [src for src, alt in page.images if "latest" in src and len(alt) > 60]
+
+
+def test_what_got_slower_is_marked_whatever_the_machine(latest):
+    slow = json.loads(json.dumps(latest))
+    for n, one in enumerate(slow["benchmarks"]):
+        one["stats"]["min"] *= 3.0 * (1 + (n == 5))
+    assert Run(latest).slower(Run(latest)) == []
+    assert Run(slow).slower(Run(latest)) == [f"{slow['benchmarks'][5]['name']}: 2 times"]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +166,13 @@ def test_sample_by_sample_sgd_is_the_papers():
         W = sgd_step("erf", W, start.W_star, sample, z, 0.7)
     found = yardsticks.numpy_sgd(start.W, start.W_star, 0.7, 0.1, 20, seed=4)
     assert found == pytest.approx(W, abs=1e-13)
-    if yardsticks.HAS_TORCH:
-        found = yardsticks.torch_sgd(start.W, start.W_star, 0.7, 0.1, 20, seed=4)
-        assert found == pytest.approx(W, abs=1e-13)
+    for here, peer in (
+        (yardsticks.HAS_TORCH, yardsticks.torch_sgd),
+        (yardsticks.HAS_JAX, yardsticks.jax_sgd),
+    ):
+        if here:
+            found = peer(start.W, start.W_star, 0.7, 0.1, 20, seed=4)
+            assert found == pytest.approx(W, abs=1e-13)
 
 
 @pytest.mark.parametrize("outside", [3, math.inf])

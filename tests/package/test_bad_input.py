@@ -333,6 +333,7 @@ def test_no_public_function_is_left_out():
         tl.Divergence,
         tl.InvalidInput,
         tl.MeanFieldTrajectory,
+        tl.CostWarning,
         tl.QuadratureWarning,
         tl.Trajectory,
     }

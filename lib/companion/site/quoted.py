@@ -84,15 +84,15 @@ class Benchmarks(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """What `benchmarks/report.py` makes of `latest.json`, or a warning that says how to."""
         folder = Path(self.env.srcdir).parent / "benchmarks"
-        latest, report = folder / "latest.json", folder / "report.py"
-        self.env.note_dependency(str(latest))
-        self.env.note_dependency(str(report))
+        files = [folder / name for name in ("latest.json", "stored.json", "report.py")]
+        for file in files:
+            self.env.note_dependency(str(file))
         try:
-            measured = json.loads(latest.read_text("utf-8"))
+            runs = [json.loads(file.read_text("utf-8")) for file in files[:2]]
         except (OSError, ValueError) as error:
             logger.warning("no benchmarks, run them with --benchmark-json: %s", error)
             return []
-        return self.parse_text_to_nodes(runpy.run_path(str(report))["page"](measured))
+        return self.parse_text_to_nodes(runpy.run_path(str(files[2]))["page"](*runs))
 
 
 class PaperProfile(SphinxDirective):

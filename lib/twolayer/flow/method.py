@@ -40,15 +40,16 @@ def method_for(asked: str, overlaps: Overlaps, terms: str, trained: bool, t_end:
     >>> method_for("auto", tl.Weights.gaussian(p=4, k=2, d=5).overlaps(), "full", False, 1e3)
     Method(names=('LSODA',), in_span=False, why='18 unknowns, few enough for a Jacobian')
     """
-    p, k, rank = overlaps.p, overlaps.k, overlaps.rank
-    small = terms == "gradient-flow" and not trained and rank < p / 2
-    if asked != "auto":
-        return Method((asked,), small and asked not in DENSE, "asked for")
+    p, k = overlaps.p, overlaps.k
     N = p * (p + 1) // 2 + p * k + (p if trained else 0)
-    if N <= _FEW:
+    if asked == "auto" and N <= _FEW:
         return Method(("LSODA",), False, f"{N} unknowns, few enough for a Jacobian")
-    if not HAS_CVODE and N <= _FEW_ENOUGH:
+    if asked == "auto" and not HAS_CVODE and N <= _FEW_ENOUGH:
         return Method(("LSODA",), False, f"{N} unknowns, and scikit-sundae is not installed")
+    descent = terms == "gradient-flow" and not trained and asked not in DENSE
+    small = descent and (rank := overlaps.rank) < p / 2
+    if asked != "auto":
+        return Method((asked,), small, "asked for")
     names = for_stiff(t_end)
     what = f"{p * rank} coordinates of the weights instead of {N} overlaps" if small else ""
     rest = f"too many for a Jacobian, until t = {t_end:g}"

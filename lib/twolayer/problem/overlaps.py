@@ -115,12 +115,12 @@ class Overlaps:
     @property
     def rank(self) -> int:
         """Dimension of the span of all students and targets."""
-        return self.factor().shape[1]
+        return int(_counted(np.linalg.eigvalsh(self.Omega)).sum())
 
     def factor(self) -> np.ndarray:
         """F (p + k, rank) with F Fᵀ = Ω, students first; costs O((p + k)³)."""
         values, vectors = np.linalg.eigh(self.Omega)
-        kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
+        kept = _counted(values)
         rows = vectors[:, kept] * np.sqrt(values[kept])
         # Vectors of equal eigenvalues are any, and rounding would choose them, another way on
         # another processor: turned to numbers that are the same everywhere, there is one choice.
@@ -148,6 +148,11 @@ class Overlaps:
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
         vectors = np.sqrt(d) * rows @ frame.T
         return Weights(vectors[: self.p], vectors[self.p :], self.a, self.a_star)
+
+
+def _counted(values: np.ndarray) -> np.ndarray:
+    """Which eigenvalues of Ω, the largest last, count for its rank."""
+    return values > RANK_TOLERANCE * max(values[-1], 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -218,7 +218,7 @@ def _dimension(start: Weights | Overlaps, d: int | None) -> int:
     if d is None:
         raise InvalidInput("d", "None", "given with overlaps: the dimension of the data")
     d = check_integer("d", d, 1)
-    if d < start.rank:
+    if d < start.p + start.k and d < start.rank:
         raise InvalidInput("d", str(d), f"at least {start.rank}, the rank of Ω")
     return d
 
