@@ -31,7 +31,7 @@ from twolayer.support.checks import (
     check_schedule,
     check_times,
 )
-from twolayer.support.integrate import ODE_METHODS, integrate
+from twolayer.support.integrate import ODE_METHODS, integrate, warn_of_cost
 from twolayer.support.versions import provenance
 
 
@@ -181,12 +181,17 @@ def solve(
         return next(iter(np.flatnonzero(risks[new] <= enough)), None)
 
     chosen = method_for(method, overlaps, terms, bool(eta), t_eval[-1])
+
+    def flow_of(task: Task) -> Flow | SpanFlow:
+        if chosen.in_span:
+            return SpanFlow(task, overlaps)
+        return Flow(task, overlaps, terms, gamma, eta, batch, d)
+
+    flow = flow_of(task)
+    warn_of_cost(flow.derivative, flow.start, t_eval[-1])
     exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
     while True:
-        if chosen.in_span:
-            flow = SpanFlow(exact, overlaps)
-        else:
-            flow = Flow(exact, overlaps, terms, gamma, eta, batch, d)
+        flow = flow_of(exact)
         reached = 0
         path = integrate(
             flow.derivative,

@@ -32,7 +32,7 @@ from twolayer.support.checks import (
     check_positive,
     check_times,
 )
-from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate
+from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate, warn_of_cost
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
@@ -167,10 +167,14 @@ def solve_mean_field(
             risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
+    warned = False
     asked, seen = nodes, [(alpha, q, particles.a)]
     tolerance = FIELD * task.tolerance
     while True:
         field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
+        if not warned:
+            warn_of_cost(derivative, start, t_eval[-1])
+            warned = True
         of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
         risks.clear()
         path = integrate(

@@ -49,6 +49,8 @@ _SHORT = 30.0
 
 #: Right-hand sides that any method is likely to need, and the time for them that is warned of.
 _USUAL, _LONG = 1000, 60.0
+#: Seconds that no compilation takes.
+_COMPILING = 5.0
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -176,8 +178,6 @@ def integrate(
 
     try:
         take(SHORTEST, lambda: lambda times: np.repeat(y0[:, None], times.size, axis=1))
-        if not done():
-            _warn_of_cost(derivative, y0)
         with (
             np.errstate(all="ignore"),
             warnings.catch_warnings(),
@@ -240,20 +240,27 @@ def for_stiff(t_end: float) -> tuple[str, ...]:
     return ("DOP853", "CVODE") if t_end <= _SHORT else ("CVODE",)
 
 
-def _warn_of_cost(derivative: Callable[[float, Array], Array], y: Array) -> None:
-    """`CostWarning` if a right-hand side takes so long that all of them take minutes."""
-    each = np.inf
-    for _ in range(2):  # the first may find its kernels uncompiled
+def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: float) -> None:
+    """`CostWarning`, on the caller's caller, if right-hand sides will take minutes.
+
+    One is tried, and another if the first may have waited for its machine code.
+    """
+    if t_end <= SHORTEST:
+        return
+    for limit in (_COMPILING, 0.0):
         started = time.perf_counter()
-        derivative(0.0, y)
-        each = min(each, time.perf_counter() - started)
+        with np.errstate(all="ignore"):
+            derivative(0.0, y)
+        each = time.perf_counter() - started
         if each * _USUAL < _LONG:
             return
+        if each > limit:
+            break
     message = (
         f"a right-hand side takes {each:.2g} s, and some {_USUAL} of them are likely to be "
         f"needed: about {each * _USUAL / 60:.0f} minutes"
     )
-    warnings.warn(message, CostWarning, stacklevel=4)
+    warnings.warn(message, CostWarning, stacklevel=3)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
