@@ -4,6 +4,7 @@ Pictures are SVG in the style of `plotting`; `executor` runs what is independent
 """
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.pyplot as plt
@@ -23,6 +24,7 @@ from companion.claims.printed import (
 from companion.claims.tables import table
 from companion.drawing import colours, plotting
 from companion.figures import publishing
+from twolayer import CostWarning
 
 __all__ = [
     "Markdown",
@@ -45,6 +47,7 @@ __all__ = [
     "with_error",
 ]
 
+warnings.filterwarnings("ignore", category=CostWarning)  # what a page says hangs on no machine
 set_matplotlib_formats("svg", bbox_inches=None, metadata={"Date": None})
 plt.rcParams.update(plotting.STYLE)
 executor = ThreadPoolExecutor(os.cpu_count())

@@ -16,7 +16,7 @@ from twolayer.problem import Overlaps, QuadratureWarning, Task, Weights, excess_
 from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
-from twolayer.support.integrate import CostWarning
+from twolayer.support.progress import CostWarning
 
 __all__ = [
     "Activation",

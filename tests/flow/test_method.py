@@ -9,6 +9,7 @@ from twolayer.activations.square import Square
 from twolayer.flow import method as choice
 from twolayer.flow.terms import TERMS, flow_at_any_rate
 from twolayer.support import integrate as integrating
+from twolayer.support import progress
 from twolayer.support.arrays import writable
 
 TIMES = np.concatenate(([0.0], np.logspace(-2, 4, 25)))
@@ -132,13 +133,16 @@ def test_what_is_raised_within_a_step_arrives(error, arrives):
 
 
 def test_what_will_take_minutes_is_said_before(monkeypatch):
-    monkeypatch.setattr(integrating, "_LONG", 0.0)
-    with pytest.warns(tl.CostWarning, match="1000 of them are likely to be needed") as heard:
+    monkeypatch.setattr(progress, "LONG", 0.0)
+    with pytest.warns(tl.CostWarning, match="likely to be needed are some 1000") as heard:
         solve(start(3), t_eval=[0.0, 1.0])
     assert heard[0].filename == __file__
     particles = tl.Particles.from_weights(tl.Weights.gaussian(p=3, k=2, d=5, seed=0))
     with pytest.warns(tl.CostWarning):
         tl.solve_mean_field(tl.Task("square"), particles, np.eye(2), d=5, t_eval=[1.0])
+    with pytest.warns(tl.CostWarning, match="2 runs of 60 steps, on one core") as heard:
+        tl.simulate(tl.Task("erf"), start(3), d=20, learning_rate=0.1, t_eval=[0.1], runs=2)
+    assert heard[0].filename == __file__
 
 
 @pytest.mark.parametrize("forms", [Erf(), Square()], ids=["erf", "square"])

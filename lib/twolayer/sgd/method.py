@@ -40,7 +40,7 @@ def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, s
     if room < least:
         return "direct", block, f"d = {d} is below p + k + {least} = {p + k + least}"
     wide = _block_projected(p, k, d, batch)
-    direct, projected = _cost(p, k, d, block), _cost(p, k, d, wide, True, batch)
+    direct, projected = cost(p, k, d, block), cost(p, k, d, wide, True, batch)
     why = f"estimated {direct:.2g} µs a step direct, {projected:.2g} µs projected"
     if direct <= projected:
         return "direct", block, why
@@ -53,7 +53,7 @@ def _block_projected(p: int, k: int, d: int, batch: int) -> int:
         return batch
     room = (d - p - k) // batch * batch
     sizes = (min(_whole(B, batch), room) for B in _BLOCKS)
-    return min(sizes, key=lambda B: _cost(p, k, d, B, True, batch))
+    return min(sizes, key=lambda B: cost(p, k, d, B, True, batch))
 
 
 def by_batches(p: int, batch: int, block: int) -> bool:
@@ -70,7 +70,7 @@ def _whole(block: int, batch: int) -> int:
     return -(-block // batch) * batch
 
 
-def _cost(p: int, k: int, d: int, block: int, projected: bool = False, batch: int = 1) -> float:
+def cost(p: int, k: int, d: int, block: int, projected: bool = False, batch: int = 1) -> float:
     """Microseconds a step, roughly: random numbers, matrix products, activations, rotation.
 
     Only the ratio of the two methods matters; the rates were read off one present-day core.

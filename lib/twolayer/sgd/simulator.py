@@ -24,7 +24,7 @@ from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, gather
-from twolayer.sgd.method import METHODS
+from twolayer.sgd.method import METHODS, cost
 from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
@@ -41,7 +41,7 @@ from twolayer.support.checks import (
     check_times,
 )
 from twolayer.support.cluster import check_workers
-from twolayer.support.progress import Progress
+from twolayer.support.progress import Progress, warn_of_minutes
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096
@@ -123,6 +123,8 @@ def simulate(
     ------
     InvalidInput
         If an argument cannot be used; before any work.
+    CostWarning
+        If it is likely to take minutes; before any work too.
     Divergence
         If runs leave the range of finite numbers: ``error.runs``.  In ``error.trajectory`` all
         runs are whole, and these are NaN after their last time.
@@ -166,6 +168,10 @@ def simulate(
     asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
     plan, why = make_plan(asked)
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
+    samples = int(plan.samples[-1])
+    size = start.p, start.k, plan.d, plan.block, plan.projected, batch
+    what = f"{runs} runs of {samples // batch} steps, on one core"
+    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
     options |= {"started": started, "on_divergence": on_divergence}

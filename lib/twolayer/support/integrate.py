@@ -18,7 +18,7 @@ import scipy
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
 from twolayer.support.cvode import CVODE, HAS_CVODE
-from twolayer.support.progress import Progress
+from twolayer.support.progress import LONG, Progress, warn_of_minutes
 from twolayer.support.threads import apart
 
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
@@ -47,17 +47,13 @@ _HAND_OVER = 2000
 #: Until about so many units of time none is stiff enough for an implicit method to pay.
 _SHORT = 30.0
 
-#: Right-hand sides that any method is likely to need, and the time for them that is warned of.
-_USUAL, _LONG = 1000, 60.0
+#: Right-hand sides that any method is likely to need.
+_USUAL = 1000
 #: Seconds that no compilation takes.
 _COMPILING = 5.0
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
-
-
-class CostWarning(UserWarning):
-    """Something that will take longer than one would wait for, said before it begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,15 +248,12 @@ def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: f
         with np.errstate(all="ignore"):
             derivative(0.0, y)
         each = time.perf_counter() - started
-        if each * _USUAL < _LONG:
-            return
         if each > limit:
             break
-    message = (
-        f"a right-hand side takes {each:.2g} s, and some {_USUAL} of them are likely to be "
-        f"needed: about {each * _USUAL / 60:.0f} minutes"
+    what = (
+        f"a right-hand side takes {each:.2g} s, and some {_USUAL} of them are likely to be needed"
     )
-    warnings.warn(message, CostWarning, stacklevel=3)
+    warn_of_minutes(what, each * _USUAL, stacklevel=4)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

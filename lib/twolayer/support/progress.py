@@ -1,8 +1,9 @@
-"""A progress bar, where somebody looks, of work that takes more than a few seconds."""
+"""What is said of work that takes long: a bar after a few seconds, a warning before minutes."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,10 +11,21 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
-#: Seconds before a bar is shown.
-DELAY = 3.0
+#: Seconds before a bar is shown, and those that are warned of.
+DELAY, LONG = 3.0, 60.0
 
 _listener: ContextVar[Callable[[float], None] | None] = ContextVar("listener", default=None)
+
+
+class CostWarning(UserWarning):
+    """Something that will take longer than one would wait for, said before it begins."""
+
+
+def warn_of_minutes(what: str, seconds: float, stacklevel: int) -> None:
+    """`CostWarning` of what is likely to take more than a minute."""
+    if seconds > LONG:
+        message = f"{what}: about {seconds / 60:.0f} minutes"
+        warnings.warn(message, CostWarning, stacklevel=stacklevel)
 
 
 @contextmanager
