@@ -18,7 +18,7 @@ import scipy
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
 from twolayer.support.cvode import CVODE, HAS_CVODE
-from twolayer.support.progress import LONG, Progress, warn_of_minutes
+from twolayer.support.progress import Progress, warn_of_minutes
 from twolayer.support.threads import apart
 
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
