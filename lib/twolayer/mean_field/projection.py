@@ -35,17 +35,21 @@ class Projection:
 
     of: Activation
     settled: float
-    steps: dict[int, Array] = field(default_factory=dict)  # f at its points, (points, order)
+    #: What was found before: terms and points of the line for each step, and f at its points in as
+    #: many terms as another step needs, (points, order).
+    rules: dict[int, tuple[int, int]] = field(default_factory=dict)
+    tables: dict[tuple[int, int], Array] = field(default_factory=dict)
 
     def __call__(self, size: Array) -> tuple[Array, Array, Array]:
         """The coefficients f, c and b of σ, σ' and σ'', each (order, units)."""
         size = np.maximum(size, _LEAST)
         step = np.ceil(2 * np.log2(size)).astype(int)
-        tables = {int(n): self._table(int(n)) for n in np.unique(step)}
-        f = np.zeros((max(table.shape[1] for table in tables.values()), len(size)))
-        for n, table in tables.items():
+        # A pair has as many terms as the larger of the two needs: so have all.
+        largest = int(step.max())
+        f = np.empty((self._rule(largest)[0] + 2, len(size)))
+        for n in np.unique(step):
             here = step == n
-            f[: table.shape[1], here] = (_interpolation(size[here] / _root(n)) @ table).T
+            f[:, here] = (_interpolation(size[here] / _root(n)) @ self._table(int(n), largest)).T
         f, c, b = _with_slopes(f, size)
         f[0] += self._origin()
         return f, c, b
@@ -65,13 +69,20 @@ class Projection:
         x, w, _ = line(2, _MOST_POINTS)
         return self.of.derivative(size[:, None] * x) ** 2 @ w
 
-    def _table(self, n: int) -> Array:
-        """F at the points of the step of √2 up to 2^(n/2), with as many terms as it needs."""
-        if n not in self.steps:
-            self.steps[n] = self._found(_root(n) * _POINTS_OF_STEP)
-        return self.steps[n]
+    def _rule(self, n: int) -> tuple[int, int]:
+        """Terms and points of the line that the step of √2 up to 2^(n/2) needs."""
+        if n not in self.rules:
+            self.rules[n] = self._found(_root(n) * _POINTS_OF_STEP)
+        return self.rules[n]
 
-    def _found(self, size: Array) -> Array:
+    def _table(self, n: int, largest: int) -> Array:
+        """F at the points of a step, in the terms of the largest one."""
+        if (n, largest) not in self.tables:
+            size = _root(n) * _POINTS_OF_STEP
+            self.tables[n, largest] = self._projected(size, *self._rule(largest))
+        return self.tables[n, largest]
+
+    def _found(self, size: Array) -> tuple[int, int]:
         order, points = _TERMS, _POINTS
         whole = self._square_of_slopes(size)
         while True:
@@ -84,9 +95,9 @@ class Projection:
             hidden = np.abs(1 - left[0]).max() > max(self.settled, _NOTHING)
             if not hidden and left[order - order // 4].max() <= self.settled:
                 matter = int((left.max(1) > self.settled).sum())
-                return f[:, : matter + 2]
+                return matter + 1, points  # the last term of σ' is the last but one of σ
             if order >= _MOST_TERMS:
-                return f
+                return order, points
             order *= 2
 
     def _projected(self, size: Array, order: int, points: int) -> Array:
