@@ -40,7 +40,7 @@ from twolayer.support.arrays import Array
 #: Of a row, the part that is left out; squares of coefficients that are, of smooth and of rough
 #: targets, whose own coefficients hardly fall.
 _SMALL, _SETTLED, _SETTLED_ALONE = 1e-12, 1e-10, 1e-15
-#: Terms between two looks at what is left; terms that take as long as an elementary function.
+#: Terms between two looks at what is left, as in the kernel; and as long as an elementary function.
 CHECKED, _PER_FUNCTION = 8, 8
 _TINY = 1e-300
 
