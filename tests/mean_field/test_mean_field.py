@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 import twolayer as tl
 from companion.claims.printed import risk_with_index_slip
 from twolayer import flow
-from twolayer.mean_field.erf_pairs import PairField
+from twolayer.mean_field.erf_pairs import ErfPairField
 from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.field import SELF_TERMS, GridField, SquareField, make_field
 from twolayer.problem.matrices import assemble
@@ -24,7 +24,7 @@ FORMS = ["erf by pairs", "erf in series", "erf on a grid", "square"]
 def field_of(form, L, outside, self_term, nodes):
     """The field in this form, whatever `make_field` would choose."""
     if form == "erf by pairs":
-        return PairField(L, outside, self_term, nodes)
+        return ErfPairField(L, outside, self_term, nodes)
     if form == "erf in series":
         return HermiteField(L, outside, self_term, nodes)
     if form == "erf on a grid":
@@ -140,7 +140,7 @@ def test_compiled_and_plain_agree(form, self_term, monkeypatch):
     here = rng.standard_normal((70, 2)), rng.chisquare(2, 70), rng.dirichlet(np.ones(70))
     field = field_of(form, np.eye(2), 3, self_term, 20)
     compiled = *field.drift(*here), field.excess_risk(*here)
-    for module in ("erf_pairs", "erf_series"):
+    for module in ("pairs", "erf_series"):
         monkeypatch.setattr(f"twolayer.mean_field.{module}.HAS_COMPILER", False)
     plain = *field.drift(*here), field.excess_risk(*here)
     for a, b in zip(compiled, plain, strict=True):
@@ -162,7 +162,7 @@ def test_the_number_of_cores_changes_no_bit(form, monkeypatch):
 def test_the_cheaper_form_is_chosen():
     erf, L = tl.activations.get("erf"), np.eye(1)
     few, many = (make_field(tl.Task(erf), L, p, 3, "exact", 8) for p in (50, 5000))
-    assert isinstance(few, PairField)
+    assert isinstance(few, ErfPairField)
     assert isinstance(many, HermiteField)
 
 

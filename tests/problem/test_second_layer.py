@@ -9,7 +9,7 @@ from scipy.stats import norm
 import twolayer as tl
 from twolayer import flow
 from twolayer.flow.jacobian import jacobian
-from twolayer.mean_field.erf_pairs import PairField
+from twolayer.mean_field.erf_pairs import ErfPairField
 from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.field import GridField, SquareField
 from twolayer.sgd.draws import Draws
@@ -287,7 +287,7 @@ def fields(form, L, outside):
     if form == "square":
         return SquareField(*arguments, A_STAR)
     if form == "pairs":
-        return PairField(*arguments, 60, A_STAR)
+        return ErfPairField(*arguments, 60, A_STAR)
     if form == "hermite":
         return HermiteField(*arguments, 60, A_STAR)
     return GridField(tl.Task(form.split()[1]), *arguments, 60, A_STAR)

@@ -49,6 +49,36 @@ def scalar_product(outside: float, nodes: int) -> tuple[Array, Array]:
     return sphere(int(outside), fewer(nodes))
 
 
+def scalar_product_by_angle(outside: float, nodes: int) -> tuple[Array, Array]:
+    """The same for functions with roots at ±1, such as arcsines: a Gauss rule in φ, ξ = sin φ.
+
+    The density of φ is ∝ cos(φ)^(outside − 2) on |φ| ≤ π/2, and its rule comes from a fine one
+    by the recurrence of its orthogonal polynomials (T. J. Stieltjes 1884).
+
+    Examples
+    --------
+    >>> xi, w = scalar_product_by_angle(3, 12)
+    >>> bool(abs(w @ np.sqrt(1 - xi**2) - np.pi / 4) < 1e-13)
+    True
+    """
+    if outside in (0, 1, math.inf):
+        return scalar_product(outside, nodes)
+    far = min(math.pi / 2, FAR / math.sqrt(max(outside - 2, 1)))
+    x, w = _gauss_legendre(max(400, 4 * nodes))
+    angle = far * x
+    density = w * np.cos(angle) ** (outside - 2)
+    density /= density.sum()
+    root, before, now = 0.0, np.zeros_like(x), np.ones_like(x)
+    roots = []
+    for _ in range(nodes - 1):
+        following = angle * now - root * before
+        root = math.sqrt(density @ following**2)
+        roots.append(root)
+        before, now = now, following / root
+    angle, w = _gauss(np.zeros(nodes), np.array(roots))
+    return np.sin(angle), w
+
+
 def radius_and_angle(outside: float, nodes: int) -> tuple[Array, Array, Array, Array]:
     """Rules for ρ and u, whose product is N(0, 1): (radius, weights, angle, weights)."""
     one = np.ones(1)

@@ -1,7 +1,8 @@
 """The mean field: p → ∞ as a flow of particles, or of p particles with their self terms.
 
-A field is what particles move in: `SquareField`, `GridField`, `PairField` and `HermiteField` each
-find its force in another way, and `make_field` chooses.  Builds on the problem and the results.
+A field is what particles move in: `SquareField`, `GridField`, `HermiteField` and the fields by
+pairs each find its force in another way, and `make_field` chooses.  Builds on the problem and the
+results.
 """
 
 from twolayer.mean_field.field import make_field

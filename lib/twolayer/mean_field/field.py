@@ -1,7 +1,8 @@
-r"""The field that mean-field particles move in: closed form for square, quadrature otherwise.
+r"""The field that mean-field particles move in, in the cheapest form that there is.
 
-Erf has two better forms than the grid below, and the cheaper one is taken: pairs of particles
-(`erf_pairs`) for few, a series in Hermite polynomials (`erf_series`) for many.
+Square has a closed form.  Few particles are summed over their pairs (`pairs`), with moments that
+are closed for erf and for two lines that meet at zero, such as ReLU, and a series for any smooth
+activation; many on the grid below or, for erf, by a series (`erf_series`) on a smaller grid.
 
 Particles are given by α (p, k), their coordinates in an orthonormal basis of the target
 span, and q (p,).  The pre-activation of particle i is λ_i = α_i·z + √q_i ξ_i.  Outside the
@@ -23,10 +24,13 @@ from typing import Protocol
 
 import numpy as np
 
-from twolayer.activations.gauss_rules import fewer
-from twolayer.mean_field.erf_pairs import PairField
+from twolayer.activations.gauss_rules import fewer, radius_and_angle
+from twolayer.mean_field.bent_pairs import BentPairField, bent
+from twolayer.mean_field.erf_pairs import ErfPairField
 from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.grid import GridField, target_axes
+from twolayer.mean_field.mehler_pairs import MehlerPairField
+from twolayer.mean_field.pairs import PairField
 from twolayer.mean_field.square import SquareField
 from twolayer.problem.task import Task
 from twolayer.support.arrays import Array
@@ -42,8 +46,10 @@ _AFFORDABLE = 10**7
 #: A field may be off by so many times the tolerance of its task.
 FIELD = 100.0
 _TINY = 1e-300
-#: Pairs at a node in ξ that cost as much as one particle at one node in z.
+#: Pairs at a node in ξ that cost as much as one erf particle at one node in z.
 _PAIRS_PER_NODE = {True: 4, False: 35}  # at d = ∞, with one term of the series; at finite d
+#: What a value on the grid takes, a pair of two lines at a node in ξ, and a pair in series: ns.
+_VALUE, _BENT_PAIR, _SMOOTH_PAIR = 60, 5, 200
 
 
 class Field(Protocol):
@@ -83,9 +89,16 @@ def make_field(
         return SquareField(L, outside, self_term, a_star)
     if closed == "erf":
         few = _pairs_are_cheaper(p, len(L), outside, nodes)
-        return (PairField if few else HermiteField)(L, outside, self_term, nodes, a_star)
+        return (ErfPairField if few else HermiteField)(L, outside, self_term, nodes, a_star)
     points = math.prod(x.size for x, _ in target_axes(task, L, nodes))
-    if p * points * (nodes if 0 < outside < math.inf else 1) > _MAX_GRID:
+    on_grid = _VALUE * points * math.prod(x.size for x in radius_and_angle(outside, nodes)[::2])
+    near = 0 < outside < math.inf
+    if bent(task.activation) and p * _BENT_PAIR * (nodes if near else 2) < on_grid:
+        return BentPairField(task, L, outside, self_term, nodes, a_star)
+    smooth = not (task.activation.kinks or task.activation.bends)
+    if smooth and p * _SMOOTH_PAIR < on_grid:
+        return MehlerPairField(task, L, outside, self_term, a_star)
+    if p * points * (nodes if near else 1) > _MAX_GRID:
         allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
         raise InvalidInput("nodes", f"{nodes} for k = {len(L)}, p = {p}", allowed)
     return GridField(task, L, outside, self_term, nodes, a_star)
@@ -107,6 +120,11 @@ def settled(
     while True:
         if isinstance(field, SquareField):
             return field, nodes, 0.0
+        left_out = 0.0
+        if isinstance(field, PairField):
+            left_out = max(field.left_out(alpha, q, weight * a) for alpha, q, a in states)
+        if isinstance(field, MehlerPairField):  # whatever the nodes
+            return field, nodes, left_out
         more = nodes + nodes // 2
         try:
             other = field_with(more)
@@ -116,7 +134,7 @@ def settled(
             other, more = field_with(max(2, 2 * nodes // 3)), 0
         error = max(_change(field, other, state, weight) for state in states)
         if error <= tolerance or not more:
-            return field, nodes, error
+            return field, nodes, max(error, left_out)
         field, nodes = other, more
 
 

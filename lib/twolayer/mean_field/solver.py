@@ -90,7 +90,8 @@ def solve_mean_field(
         Quadrature nodes to begin with for each direction of the target span, and two thirds as
         many for the scalar product of two particles.  While half as many again move the drift by
         more than 1e-4 of its size, there will be so many, up to a grid of 10⁷ numbers; beyond
-        there is a warning.  Without effect for square, in closed form.
+        there is a warning.  Without effect for square, in closed form, and for few particles with
+        a smooth activation, whose series takes as many terms as it needs, up to 768, or warns.
     rtol, atol : float
         Tolerances of the integrator.
     method : str
@@ -108,9 +109,11 @@ def solve_mean_field(
 
     Notes
     -----
-    A right-hand side costs O(p k²) for square.  For erf it is a sum over pairs, O(p² nodes), or
-    for many particles a series on a grid, O(p nodes^k) for each of its terms, about twenty at
-    d − k = 3 and one at d = ∞: linear in p.
+    A right-hand side costs O(p k²) for square.  For few particles with erf, ReLU and its like, or a
+    smooth activation it is a sum over pairs, O(p² nodes) or O(p² terms).  For many it is linear in
+    p: on a grid, O(p nodes^(k+2)), or O(p nodes^(k+1)) at d = ∞; for erf by a series, O(p nodes^k)
+    for each of its terms, about twenty at d − k = 3 and one at d = ∞.  Which form it was is in the
+    result's provenance, as "field".
 
     Examples
     --------
@@ -218,7 +221,11 @@ def solve_mean_field(
             "atol": atol,
         },
         provenance=provenance(
-            steps=path.steps, nodes=nodes, quadrature_error=error, **path.statistics
+            steps=path.steps,
+            field=type(field).__name__,
+            nodes=nodes,
+            quadrature_error=error,
+            **path.statistics,
         ),
     )
     if path.failure:
