@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-#: Whose tests begin by building the book, which the files that come last want to be ready.
-BUILDER = ROOT / "tests/companion/test_book.py"
+#: Whose tests begin by building the book, which the files that come last want to be ready; and the
+#: longest of these, which must not be the last.
+BUILDER, LONGEST = (ROOT / f"tests/companion/test_{name}.py" for name in ("book", "site"))
 
 FIGURES_YML = """\
 tiny:
@@ -49,9 +50,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The book is built first, and the other files that want it come last."""
+    """The book is built first, and the other files that want it come last, the longest first."""
     waiting = {i.path for i in items if "built_book" in getattr(i, "fixturenames", ())}
-    items.sort(key=lambda item: (item.path in waiting) - 2 * (item.path == BUILDER))
+    places = dict.fromkeys(waiting, 2) | {BUILDER: 0, LONGEST: 1.5}
+    items.sort(key=lambda item: places.get(item.path, 1))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

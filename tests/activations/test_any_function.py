@@ -112,13 +112,13 @@ def test_every_solver_warns_once_of_what_does_not_settle(student):
     W[1] = W[0] + 0.02 * W[1]  # nearly parallel, and not quite alike
     task, start = tl.Task(student), tl.Weights(W[:2], W[2:])
     settings = {"t_eval": [0.0, 1e-6], "progress": False}
-    particles = tl.Particles.from_weights(start)
+    particles, at_once = tl.Particles.from_weights(start), settings | {"t_eval": [0.0]}
     for call in (
         lambda: tl.risk(task, start.overlaps()),
         lambda: tl.excess_risk(task, start.overlaps()),
         lambda: tl.solve(task, start.overlaps(), terms="gradient-flow", **settings),
         lambda: tl.simulate(task, start, learning_rate=0.1, **settings),
-        lambda: tl.solve_mean_field(task, particles, start.overlaps().P, d=12, nodes=6, **settings),
+        lambda: tl.solve_mean_field(task, particles, start.overlaps().P, d=12, nodes=6, **at_once),
     ):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -136,7 +136,7 @@ def test_ordinary_functions_need_no_warning():
         for name in ("relu", "tanh", "sigmoid", "he2", "elu", "leaky ReLU", "hard tanh"):
             task = tl.Task(of(name), noise=0.1)
             settings = {"learning_rate": 0.1, "t_eval": [0.0, 1.0], "progress": False}
-            tl.solve(task, start.overlaps(), **settings)
+            tl.solve(task, start.overlaps(), rtol=1e-4, atol=1e-7, **settings)
             tl.simulate(task, start, **settings)
             tl.risk(task, start.overlaps())
 
@@ -161,7 +161,7 @@ def test_sgd_follows_the_flow_of_a_target_that_jumps(target):
     task, start = tl.Task("erf", target), tl.Weights.gaussian(p=2, k=1, d=100, seed=1)
     settings = {"learning_rate": 0.1, "t_eval": [0.0, 1.0, 3.0], "progress": False}
     sgd = tl.simulate(task, start, runs=100, **settings)
-    ode = tl.solve(task, start.overlaps(), **settings)
+    ode = tl.solve(task, start.overlaps(), rtol=1e-5, atol=1e-8, **settings)
     mean, error = sgd.excess_risk.mean(0), sgd.excess_risk.std(0, ddof=1) / 10
     assert (np.abs(mean - ode.excess_risk) < 5 * error + 0.01 * ode.excess_risk).all()
 

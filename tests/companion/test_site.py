@@ -82,8 +82,10 @@ def visits(browser, axe, built_book):
     """Page → `Visit`."""
     out = {}
     with served(built_book) as site:
+        # One context: what a page has loaded is said also if it comes from the browser's cache.
+        context = browser.new_context(viewport={"width": WIDTHS[0], "height": 800})
         for name in pages_of(built_book):
-            page = browser.new_context(viewport={"width": WIDTHS[0], "height": 800}).new_page()
+            page = context.new_page()
             watch, loaded = Watch(page, site), []
             page.on("response", lambda answer, loaded=loaded: loaded.append(answer.url))
             page.goto(site + name, wait_until="load")
@@ -98,7 +100,8 @@ def visits(browser, axe, built_book):
             paths = {urlsplit(url).path.lstrip("/") for url in loaded}
             wide = _wide(page)
             out[name] = Visit(found, paths, policy, watch.complaints, watch.outside, wide)
-            page.context.close()
+            page.close()
+        context.close()
     return out
 
 

@@ -131,6 +131,7 @@ def publish(
     """
     folder = Path(folder)
     check_legible(figure)
+    figure.set_layout_engine("none")  # all is in its place: to find it takes longer than to draw
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     curves.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
     for key, trajectory in trajectories.items():

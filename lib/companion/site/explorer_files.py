@@ -20,6 +20,7 @@ from twolayer.support.progress import bar as progress_bar
 PACKAGE = Path(twolayer.__file__).parent
 ASSETS = PACKAGE / "explorer/assets", Path(__file__).parent / "assets"
 KINDS = (".py", ".bib", ".js", ".css")
+TRIANGLE = "triangle.json"
 
 
 def sources() -> list[Path]:
@@ -80,16 +81,21 @@ def draw(triangle: dict[str, Any], target: Path) -> None:
         figure.savefig(target, metadata={"Date": None})
 
 
-def fill(place: str) -> None:
-    """Make everything, in the folder ``explorer`` of a place."""
-    folder = Path(place, "explorer")
-    folder.mkdir()
+def compute(place: str) -> None:
+    """The triangle, in a place: what takes long."""
     look = {"desc": "explorer", "bar_format": "{desc}: {percentage:3.0f}%|{bar}|"}
     with progress_bar(total=1.0, **look) as bar:
         triangle = triangle_grid(
             jobs=os.cpu_count() or 1, done=lambda share: bar.update(share - bar.n)
         )
     text = json.dumps(triangle, separators=(",", ":"), allow_nan=False)
+    Path(place, TRIANGLE).write_text(text, "utf-8")
+
+
+def fill(place: str, computed: str) -> None:
+    """Make everything, in the folder ``explorer`` of a place; the triangle is computed."""
+    folder, text = Path(place, "explorer"), Path(computed, TRIANGLE).read_text("utf-8")
+    folder.mkdir()
     (folder / "grid.js").write_text(f"window.twolayerGrid = {text};\n", "utf-8")
     package, page = ASSETS
     module = (package / "explorer.js").read_text("utf-8")
@@ -100,4 +106,4 @@ def fill(place: str) -> None:
     for file in (package / "explorer.css", page / "page.js", page / "worker.js"):
         shutil.copy(file, folder)
     zip_package(folder / "twolayer.zip")
-    draw(triangle, folder / "corners.svg")
+    draw(json.loads(text), folder / "corners.svg")

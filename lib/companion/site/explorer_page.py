@@ -1,7 +1,8 @@
 """Sphinx extension: the directive ``{explorer}``, and everything that it loads.
 
 What it loads is made by `explorer_files`, in a process that has nothing of its user's.  It is kept
-in ``.cache`` under the hash of the package's source and becomes ``_static/explorer``.
+in ``.cache`` under the hash of the package's source and becomes ``_static/explorer``; the triangle
+alone, which takes long, under the hash of what computes it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from companion.figures.surroundings import environment
 from twolayer.explorer.widget import info
+from twolayer.support.sources import digest_of
 
 from .cached import made_once
 from .explorer_files import digest
@@ -37,16 +39,18 @@ ALT = (
 
 def prepare(cache: Path) -> Path:
     """The folder of everything, below `cache`."""
-    return made_once(cache / f"explorer-{digest()}", fill)
+    own = digest_of("companion.site.triangle_grid")
+    computed = made_once(cache / f"triangle-{own}", lambda place: _call("compute", place))
+    return made_once(cache / f"explorer-{digest()}", lambda place: _call("fill", place, computed))
 
 
-def fill(place: Path) -> None:
-    """Make everything, in the folder ``explorer`` of a place."""
-    code = "import sys; from companion.site import explorer_files; explorer_files.fill(sys.argv[1])"
+def _call(name: str, *folders: Path) -> None:
+    """A function of `explorer_files`, in a process of its own."""
+    code = f"import sys; from companion.site.explorer_files import {name}; {name}(*sys.argv[1:])"
     with tempfile.TemporaryDirectory(prefix="explorer-") as home:
         # One thread each: the matrices are small, and the processes share the cores.
         done = subprocess.run(
-            [sys.executable, "-c", code, str(place)],
+            [sys.executable, "-c", code, *map(str, folders)],
             env=environment(Path(home), 1),
             cwd=home,
         )
