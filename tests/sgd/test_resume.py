@@ -110,7 +110,6 @@ def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
         ({"task": tl.Task("erf", noise=0.02)}, r"noise=0\.01.*noise=0\.02"),
         ({"start": tl.Weights.gaussian(p=3, k=2, d=20, seed=1)}, "start="),
         ({"start": tl.Weights.gaussian(p=4, k=2, d=20, seed=0)}, "p=3.*p=4"),
-        ({"t_eval": [0.0, 3.0]}, "steps="),
         ({"record": "norms"}, "record='overlaps'.*record='norms'"),
         ({"method": "direct"}, "method='projected'.*method='direct'"),
     ],
@@ -124,6 +123,40 @@ def test_other_parameters_are_refused_with_both_shown(kept, changed, kept_and_as
         tl.simulate(task, start, checkpoint=folder, **rest)
     assert caught.value.argument == "checkpoint"
     assert not list(folder.glob("*.damaged"))
+
+
+def halving(t):
+    return 0.2 / (1 + t)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "direct"},
+        {"method": "projected"},
+        {"method": "projected", "batch": 3},
+        {"second_layer_rate": 0.1},
+        {"learning_rate": halving},
+    ],
+    ids=["direct", "projected", "batches", "second layer", "schedule"],
+)
+def test_later_times_and_more_runs_go_on_bit_for_bit(tmp_path, options):
+    """Whether the first part ends inside a block or between two."""
+    common = COMMON | options | {"d": None, "progress": False}
+    times = np.linspace(0, 6, 13)
+    whole = tl.simulate(TASK, START, **common | {"t_eval": times, "runs": 3})
+    first = tl.simulate(TASK, START, **common | {"t_eval": times[:8]}, checkpoint=tmp_path)
+    assert trials.same_bits(first, tl.simulate(TASK, START, **common | {"t_eval": times[:8]}))
+    went_on = tl.simulate(TASK, START, **common | {"t_eval": times, "runs": 3}, checkpoint=tmp_path)
+    assert trials.same_bits(went_on, whole)
+    later = tl.simulate(TASK, START, **common | {"t_eval": times[-1:]}, checkpoint=tmp_path)
+    np.testing.assert_array_equal(later.Q[:, 0], whole.Q[:2, -1])
+
+
+def test_times_between_those_recorded_are_refused(kept):
+    folder, _ = kept
+    with pytest.raises(tl.InvalidInput, match=r"t_eval.*of those recorded, or after \d+ steps"):
+        tl.simulate(TASK, START, checkpoint=folder, **COMMON | {"t_eval": [0.0, 1.0, 3.0]})
 
 
 @pytest.mark.parametrize("name", ["twolayer", "numpy", "scipy", "numba"])
@@ -153,7 +186,7 @@ def test_a_change_of_any_file_that_a_run_reaches_is_refused(kept, monkeypatch):
 def test_another_format_is_refused_with_both_shown(kept, monkeypatch):
     folder, _ = kept
     monkeypatch.setattr(checkpoint, "_FORMAT", "twolayer checkpoint 9")
-    with pytest.raises(tl.InvalidInput, match=r"format 'twolayer checkpoint 2'.*checkpoint 9"):
+    with pytest.raises(tl.InvalidInput, match=r"format 'twolayer checkpoint 3'.*checkpoint 9"):
         tl.simulate(TASK, START, checkpoint=folder, **COMMON)
 
 

@@ -117,9 +117,8 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """What a checkpoint must agree with, beside the source."""
+        """What a checkpoint must agree with, beside the source and the schedule."""
         arrays = self.students, self.targets, self.a, self.a_star
-        steps = self.samples // self.batch
         return {
             "task": repr(self.task),
             "activations": _digest(known_by(self.task)),
@@ -135,10 +134,12 @@ class Plan:
             "start": "".join(map(_digest, arrays)),
             "second layer rate": self.second_layer_rate,
             "batch": self.batch,
-            "schedule": _digest(self.rates),
-            "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(self.samples)}",
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }
+
+    def schedule(self, blocks: int) -> str:
+        """What is known of the rates in so many blocks."""
+        return _digest(self.rates[:blocks])
 
     @property
     def drawn(self) -> int:

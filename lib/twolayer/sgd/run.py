@@ -161,8 +161,11 @@ def run(
             if whole > 0:
                 last, done = space.advance(whole)
             else:
+                drawn, a = state.draws.state, state.a.copy()
                 last, done = space.advance(1, absorb_last=False)
                 outcome = _record_inside(plan, outcome, space, done)
+                if outcome.count == plan.samples.size:
+                    state.draws.state, state.a[:] = drawn, a  # who goes on begins with this block
                 if outcome.count == plan.samples.size or outcome.blew_up_at is not None:
                     break
                 if done == plan.block:

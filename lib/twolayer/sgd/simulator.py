@@ -110,7 +110,8 @@ def simulate(
         Show a progress bar if it takes more than a few seconds.
     checkpoint : path, optional
         A folder, made if missing, in which every run saves its state now and then and at
-        its end.  A call with the same arguments continues from it; other arguments are refused.
+        its end.  A call with the same arguments goes on from it, bit for bit as without it; so
+        does one with later times, or with more runs.  Other arguments are refused.
 
     Returns
     -------
