@@ -48,8 +48,8 @@ def students(p: int) -> Call:
 
 
 def recorded(times: int) -> Call:
-    """Direct SGD of 20,000 steps, recorded so often."""
-    start, steps = tl.Weights.gaussian(p=100, k=5, d=1000, seed=0), 20_000
+    """Direct SGD of 10,000 steps, recorded so often."""
+    start, steps = tl.Weights.gaussian(p=100, k=5, d=1000, seed=0), 10_000
     t_eval = np.linspace(0, steps * LEARNING_RATE / 1e5, times + 1)[1:]
     options = {"learning_rate": LEARNING_RATE, "t_eval": t_eval, "progress": False}
     return partial(tl.simulate, tl.Task("erf", noise=NOISE), start, **options)

@@ -44,6 +44,9 @@ from twolayer.support.checks import (
 )
 from twolayer.support.threads import HAS_COMPILER
 
+#: Students up to whom a matrix product is not worth a call of BLAS.
+_SMALL = 32
+
 #: What each choice of `terms` keeps of (γ/p) Ψ^Var: (noise-free part, label-noise part).
 TERMS: dict[str, tuple[bool, bool]] = {
     "gradient-flow": (False, False),
@@ -241,7 +244,7 @@ def flow_at_any_rate(
 
     compiled = HAS_COMPILER and type(forms) in (Erf, Square)
     if compiled:
-        from twolayer.kernels.closed import flow as kernel
+        from twolayer.kernels import closed
     fixed, layer = writable(P), writable(targets)
 
     def flow(Q: Array, M: Array, a: Array, learning_rate: float) -> tuple[Array, Array]:
@@ -249,8 +252,13 @@ def flow_at_any_rate(
         rate = learning_rate / batch / p
         if compiled and Q.ndim == 2:
             within = rate * noise if label_noise and d is None else 0.0
-            states = writable(Q), writable(M), fixed, writable(a), layer
-            dQ, dM = kernel(type(forms) is Square, *states, within)
+            square, state = type(forms) is Square, (writable(Q), writable(M), fixed)
+            layers = writable(a), layer
+            if p <= _SMALL:
+                dQ, dM = closed.small_flow(square, *state, *layers, within)
+            else:  # the product by NumPy's BLAS: beside it the threads of a second one would spin
+                Omega, B = closed.prepared(square, *state, *layers)
+                dQ, dM = closed.flow_of(square, B @ Omega, state[0], layers[0], within)
         else:
             within, (dM, dQ) = 0.0, _drifts(task, assemble(Q, M, P), a, targets)
         if label_noise and noise and not within:

@@ -45,16 +45,10 @@ def coefficients(square: bool, Omega: np.ndarray, c: np.ndarray, p: int) -> np.n
 
 
 @compiled(FAST)
-def flow(
-    square: bool,
-    Q: np.ndarray,
-    M: np.ndarray,
-    P: np.ndarray,
-    a: np.ndarray,
-    a_star: np.ndarray,
-    noise: float,
+def prepared(
+    square: bool, Q: np.ndarray, M: np.ndarray, P: np.ndarray, a: np.ndarray, a_star: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(dQ/dt, dM/dt) of gradient flow plus `noise` a_i a_j E[σ'(λ_i) σ'(λ_j)]."""
+    """Ω and Stein's coefficients B; the drift is their product BΩ."""
     p, k = M.shape
     n = p + k
     Omega, c, B = np.empty((n, n)), np.empty(n), np.empty((p, n))
@@ -69,10 +63,18 @@ def flow(
         for other in range(k):
             Omega[p + r, p + other] = P[r, other]
     stein(square, Omega, c, B)
-    drift = B @ Omega
-    dQ, dM = np.empty((p, p)), np.empty((p, k))
+    return Omega, B
+
+
+@compiled(FAST)
+def flow_of(
+    square: bool, drift: np.ndarray, Q: np.ndarray, a: np.ndarray, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(dQ/dt, dM/dt) of gradient flow plus `noise` a_i a_j E[σ'(λ_i) σ'(λ_j)]."""
+    p, n = drift.shape
+    dQ, dM = np.empty((p, p)), np.empty((p, n - p))
     for i in range(p):
-        for r in range(k):
+        for r in range(n - p):
             dM[i, r] = a[i] * drift[i, p + r]
         for j in range(i + 1):
             dQ[i, j] = a[i] * drift[i, j] + a[j] * drift[j, i]
@@ -86,6 +88,28 @@ def flow(
         for j in range(i + 1, p):
             dQ[i, j] = dQ[j, i]
     return dQ, dM
+
+
+@compiled(FAST)
+def small_flow(
+    square: bool,
+    Q: np.ndarray,
+    M: np.ndarray,
+    P: np.ndarray,
+    a: np.ndarray,
+    a_star: np.ndarray,
+    noise: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`flow_of` what is `prepared`, in one call, without BLAS."""
+    Omega, B = prepared(square, Q, M, P, a, a_star)
+    p, n = B.shape
+    drift = np.zeros((p, n))
+    for i in range(p):
+        for m in range(n):
+            b = B[i, m]
+            for c in range(n):
+                drift[i, c] += b * Omega[m, c]
+    return flow_of(square, drift, Q, a, noise)
 
 
 @compiled(FAST, inner=True)

@@ -132,7 +132,8 @@ class Workspace:
         c, batch = self._room.C[start:stop], np.arange(start, stop) // self.plan.batch
         with np.errstate(all="ignore"):
             K = self._room.K[start:stop, start:stop] * (batch[:, None] == batch)
-            half = c.T @ (self._room.fields[start:stop] + K @ c / 2)
+            half, fields = np.zeros_like(Q), self._room.fields[start:stop] + K @ c / 2
+            self._kernels.add_transposed_product(c, fields, half)
             return Q + half + half.T, M + c.T @ seen[start:stop]
 
 

@@ -25,7 +25,7 @@ _ALONE = sys.platform == "emscripten"
 #: Whether there is a compiler for the kernels.
 HAS_COMPILER = find_spec("numba") is not None
 #: Elementary functions below which starting threads does not pay.
-_LITTLE = 2_000_000
+_LITTLE = 500_000
 
 
 def is_local(executor: Executor | None) -> bool:
