@@ -19,7 +19,14 @@ from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
-from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.results.trajectory import (
+    Divergence,
+    Trajectory,
+    check_later,
+    going_on,
+    named,
+    with_targets,
+)
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -37,12 +44,13 @@ from twolayer.support.versions import provenance
 
 def solve(
     task: Task,
-    overlaps: Overlaps,
+    overlaps: Overlaps | Trajectory,
     *,
     t_eval: ArrayLike,
     learning_rate: float | Callable[[float], float] | None = None,
     terms: str = "full",
     d: int | None = None,
+    a_star: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     rtol: float = 1e-10,
@@ -56,11 +64,12 @@ def solve(
     Parameters
     ----------
     task : Task
-    overlaps : Overlaps
-        State at t = 0.
+    overlaps : Overlaps or Trajectory
+        State at t = 0; or a result to go on from, of one run, at its last time: `task` and all
+        else may be others.
     t_eval : array_like, shape (T,)
-        Times >= 0 that do not decrease, in units of p d/γ SGD steps; results are at
-        exactly these.
+        Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ SGD
+        steps; results are at exactly these.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which moves with the running rate,
         dt = γ(t)/(p d) a step.  It may be left out if `terms` is "gradient-flow", which it does
@@ -75,6 +84,8 @@ def solve(
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
         pre-activations (`flow`); at least the rank of P.  Infinite by default.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets, instead of the one of `overlaps`.
     second_layer_rate : float
         η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
         da/dt = (η/γ) Ψ^a; it does not move by default.
@@ -145,20 +156,33 @@ def solve(
     0.01975
     """
     check_instance("task", task, Task)
-    check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
+    begins, stage = 0.0, 0
     t_eval = check_times("t_eval", t_eval)
+    if isinstance(overlaps, Trajectory):
+        if overlaps.M.ndim == 4 and len(overlaps.M) > 1:
+            allowed = "one of its runs, result.overlaps(run=...)"
+            raise InvalidInput("overlaps", f"a result of {len(overlaps.M)} runs", allowed)
+        stage = overlaps.stage + 1
+        begins, overlaps = going_on("overlaps", overlaps)
+        check_later(t_eval, begins)
+    check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
+    overlaps = with_targets(overlaps, a_star)
     check_choice("terms", terms, TERMS)
     check_choice("method", method, ("auto", *ODE_METHODS))
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)
     if learning_rate is not None:
-        gamma = check_schedule(learning_rate)
+        schedule = check_schedule(learning_rate)
     elif terms != "gradient-flow" or eta:
         why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
         raise InvalidInput("learning_rate", "None", f"given when {why}")
     else:
-        gamma = check_schedule(1.0)
+        schedule = check_schedule(1.0)
+
+    def gamma(since: float) -> float:
+        return schedule(begins + since)
+
     d = dimension(terms, overlaps.P, d)
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
@@ -180,7 +204,8 @@ def solve(
         risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], overlaps.a_star)
         return next(iter(np.flatnonzero(risks[new] <= enough)), None)
 
-    chosen = method_for(method, overlaps, terms, bool(eta), t_eval[-1])
+    since = t_eval - begins
+    chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
 
     def flow_of(task: Task) -> Flow | SpanFlow:
         if chosen.in_span:
@@ -188,7 +213,7 @@ def solve(
         return Flow(task, overlaps, terms, gamma, eta, batch, d)
 
     flow = flow_of(task)
-    warn_of_cost(flow.derivative, flow.start, t_eval[-1])
+    warn_of_cost(flow.derivative, flow.start, since[-1])
     exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
     while True:
         flow = flow_of(exact)
@@ -196,7 +221,7 @@ def solve(
         path = integrate(
             flow.derivative,
             flow.start,
-            t_eval,
+            since,
             methods=chosen.names,
             rtol=rtol,
             atol=atol,
@@ -221,7 +246,7 @@ def solve(
         exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
     n = path.t.size
     trajectory = Trajectory(
-        t=path.t,
+        t=t_eval[:n],
         Q=Q[:n],
         M=M[:n],
         P=overlaps.P,
@@ -239,6 +264,7 @@ def solve(
             "rtol": rtol,
             "atol": atol,
             "stop_at_risk": stop_at_risk,
+            **({"begins": begins, "stage": stage} if stage else {}),
         },
         provenance=provenance(
             why=chosen.why,
@@ -249,7 +275,7 @@ def solve(
         ),
     )
     if path.failure:
-        raise Divergence(path.failure, path.steps, path.reached, trajectory)
+        raise Divergence(path.failure, path.steps, begins + path.reached, trajectory)
     path.warn_if_interrupted()
     warn_unless_settled(seen)
     return trajectory

@@ -7,10 +7,11 @@ xarray Dataset, and is saved as NetCDF.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
@@ -114,6 +115,11 @@ class Trajectory(Result):
             got = f"{time} of run {run}, which had left the range of finite numbers"
             raise InvalidInput("time", got, "earlier")
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
+
+    @property
+    def stage(self) -> int:
+        """How many results it goes on from, one from another."""
+        return int(self.parameters.get("stage", 0))
 
     def to_xarray(self) -> xarray.Dataset:
         """A copy as a labelled dataset, with units and parameters in its attributes.
@@ -230,6 +236,27 @@ def named(learning_rate: float | Callable[[float], float] | None) -> float | str
     if callable(learning_rate):
         return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
     return None if learning_rate is None else float(learning_rate)
+
+
+def going_on(argument: str, start: Trajectory, run: int = 0) -> tuple[float, Overlaps]:
+    """When and where a run of a result ends, to go on from."""
+    if not start.t.size:
+        raise InvalidInput(argument, repr(start), "a result with a time to go on from")
+    return float(start.t[-1]), start.overlaps(-1, run)
+
+
+def with_targets(start: Any, a_star: ArrayLike | None) -> Any:
+    """Weights or overlaps with another second layer of the targets, if it is given."""
+    if a_star is None:
+        return start
+    return replace(start, a_star=a_star)
+
+
+def check_later(t_eval: np.ndarray, begins: float) -> None:
+    """Refuse times before the start of what goes on from a result."""
+    if t_eval[0] < begins:
+        allowed = f"from {begins:g} on, where the result ends that is gone on from"
+        raise InvalidInput("t_eval", f"{t_eval[0]:g}", allowed)
 
 
 def _index(argument: str, value: int, size: int) -> int:

@@ -55,7 +55,7 @@ def gather(
         task=plan.task,
         a=_stacked(rows, "a", count),
         a_star=plan.a_star,
-        steps=plan.samples[:count] // plan.batch,
+        steps=plan.before + plan.samples[:count] // plan.batch,
         parameters={
             "learning_rate": learning_rate,
             "second_layer_rate": plan.second_layer_rate,
@@ -64,12 +64,13 @@ def gather(
             "runs": len(rows),
             "seed": plan.seed,
             "method": method,
+            **({"begins": plan.begins, "stage": plan.stage} if plan.stage else {}),
         },
         provenance=provenance(
             method="projected" if plan.projected else "direct",
             why=why,
             block=plan.block,
-            steps=int(plan.samples[-1]) // plan.batch,
+            steps=plan.before + int(plan.samples[-1]) // plan.batch,
             seconds=round(time.perf_counter() - started, 3),
             **({"diverged": list(diverged)} if diverged else {}),
             **({"run_numbers": list(some)} if len(some) < runs else {}),
@@ -86,7 +87,8 @@ def gather(
         sample = min(row.blew_up_at for row in rows if row.blew_up_at is not None)
         when = float(plan.times(np.array(sample)))
         reason = "a run left the range of finite numbers"
-        raise Divergence(reason, sample // plan.batch, when, trajectory, diverged)
+        step = plan.before + sample // plan.batch
+        raise Divergence(reason, step, when, trajectory, diverged)
     return trajectory
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +66,9 @@ class Plan:
     seed : int
     record : str
         One of `RECORDS`.
+    begins, before, stage : float, int, int
+        Of what goes on from a result: the time and the steps it begins at, and how many results
+        are before it, each of which has drawn its own samples.
     """
 
     task: Task
@@ -84,6 +87,9 @@ class Plan:
     projected: bool
     seed: int
     record: str
+    begins: float = 0.0
+    before: int = 0
+    stage: int = 0
 
     @property
     def rate(self) -> float:
@@ -102,12 +108,14 @@ class Plan:
         return self.rates[np.minimum(np.arange(block, block + count), self.rates.size - 1)]
 
     def times(self, samples: np.ndarray) -> np.ndarray:
-        """The time after so many samples."""
+        """The time after so many samples of this plan."""
         if not self.rates.size:
-            return samples * self.rate
+            return self.begins + samples * self.rate
         block = np.minimum(samples // self.block, self.rates.size - 1)
-        return _starts(self.rates, self.block)[block] + self.rates[block] * (
-            samples - block * self.block
+        return (
+            self.begins
+            + _starts(self.rates, self.block)[block]
+            + self.rates[block] * (samples - block * self.block)
         )
 
     @cached_property
@@ -134,6 +142,7 @@ class Plan:
             "start": "".join(map(_digest, arrays)),
             "second layer rate": self.second_layer_rate,
             "batch": self.batch,
+            "begins": [self.begins, self.before, self.stage],
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }
 
@@ -171,6 +180,9 @@ class Asked:
     record: str
     second_layer_rate: float = 0.0
     batch: int = 1
+    begins: float = 0.0
+    before: int = 0
+    stage: int = 0
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -179,7 +191,11 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     Raises `InvalidInput` if what was asked for does not fit together.
     """
     start, batch = asked.start, asked.batch
-    gamma = check_schedule(asked.learning_rate)
+    schedule = check_schedule(asked.learning_rate)
+
+    def gamma(since: float) -> float:
+        return schedule(asked.begins + since)
+
     d = _dimension(start, asked.d)
     method, block, why = choose(asked.method, start.p, start.k, d, batch)
     gram = min(start.p, block) if by_batches(start.p, batch, block) else block
@@ -204,8 +220,35 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         projected=method == "projected",
         seed=asked.seed,
         record=asked.record,
+        begins=asked.begins,
+        before=asked.before,
+        stage=asked.stage,
     )
     return plan, why
+
+
+@dataclass(frozen=True, eq=False)
+class Plans:
+    """The plan of every run: one for all, or if each goes on from its own state as many.
+
+    `first` is that of run 0, and `why` it has its method; what is recorded is the same in all.
+    """
+
+    asked: Asked
+    starts: Sequence[Weights | Overlaps]
+    first: Plan
+    why: str
+
+    @classmethod
+    def of(cls, asked: Asked, starts: Sequence[Weights | Overlaps]) -> Plans:
+        """Plans of runs from these states, of which one is for all."""
+        return cls(asked, starts, *make_plan(replace(asked, start=starts[0])))
+
+    def __getitem__(self, number: int) -> Plan:
+        """Made when it is wanted, for it holds the run's own weights."""
+        if number == 0 or len(self.starts) == 1:
+            return self.first
+        return make_plan(replace(self.asked, start=self.starts[number]))[0]
 
 
 def _dimension(start: Weights | Overlaps, d: int | None) -> int:
@@ -228,16 +271,19 @@ def _units(
     asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of a schedule γ/(p d b) in each block; and the samples after which to record."""
-    rate, last = gamma(0.0) / per_time, float(asked.t_eval[-1])
+    since = asked.t_eval - asked.begins
+    rate, last = gamma(0.0) / per_time, float(since[-1])
     if rate == 0:
         allowed = f"larger: γ/(p d b) is not distinguishable from 0 for p d b = {per_time}"
         raise InvalidInput("learning_rate", f"{gamma(0.0):g}", allowed)
     if last / rate >= _MAX_STEPS:
-        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
+        allowed = (
+            f"below {asked.begins + _MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
+        )
         raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
     scheduled = callable(asked.learning_rate)
     rates = _rates(gamma, last, block, per_time) if scheduled else np.empty(0)
-    steps = _steps(asked.t_eval, rate, rates, block, asked.batch)
+    steps = _steps(since, rate, rates, block, asked.batch)
     return rates, np.unique(asked.batch * steps)
 
 

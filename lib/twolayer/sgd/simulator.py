@@ -20,16 +20,24 @@ from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
-from twolayer.results.trajectory import Trajectory, named, risk_error
+from twolayer.results.trajectory import (
+    Trajectory,
+    check_later,
+    going_on,
+    named,
+    risk_error,
+    with_targets,
+)
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, gather
 from twolayer.sgd.method import METHODS, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
+from twolayer.sgd.plan import RECORDS, Asked, Plans
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
 from twolayer.support.checks import (
+    InvalidInput,
     check_choice,
     check_executor,
     check_fits_in_memory,
@@ -49,13 +57,14 @@ _LARGEST_BATCH = 4096
 
 def simulate(
     task: Task,
-    start: Weights | Overlaps,
+    start: Weights | Overlaps | Trajectory,
     *,
     learning_rate: float | Callable[[float], float],
     t_eval: ArrayLike,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     d: int | None = None,
+    a_star: ArrayLike | None = None,
     runs: int = 1,
     seed: int = 0,
     method: str = "auto",
@@ -70,25 +79,29 @@ def simulate(
     Parameters
     ----------
     task : Task
-    start : Weights or Overlaps
-        State at t = 0, the same for all runs.
+    start : Weights, Overlaps or Trajectory
+        State at t = 0, the same for all runs; or a result to go on from, each run from its own
+        last state, by samples that are new to it: `task` and all else may be others.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
         (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
     t_eval : array_like, shape (T,)
-        Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
-        recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
-        their times.
+        Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ steps.
+        The state is recorded at the nearest whole step, once; the result's `steps` are these, and
+        its `t` their times.
     d : int
-        Dimension of the data; needed with overlaps, at least the rank of Ω.
+        Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result by
+        default.
     runs : int
-        Number of independent runs.
+        Number of independent runs; those of a result.
     seed : int
         Run r depends on (seed, r) alone, whatever else is run beside it, and on
         nothing that is recorded.
 
     Other Parameters
     ----------------
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets, instead of the one of `start`.
     second_layer_rate : float
         η >= 0: a_i ← a_i + η/(p d) σ(λ_i) 𝓔 along with the weights.  With 0 the second layer
         stays as it is in `start`.
@@ -166,11 +179,24 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
-    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
-    plan, why = make_plan(asked)
+    begins, before, stage, starts = 0.0, 0, 0, [start]
+    if isinstance(start, Trajectory):
+        own = len(start.M) if start.M.ndim == 4 else 1
+        if own > 1 and runs not in (1, own):
+            raise InvalidInput("runs", str(runs), f"{own}, those of the result, or left out")
+        runs, stage = max(runs, own), start.stage + 1
+        starts = [going_on("start", start, run=run)[1] for run in range(own)]
+        begins, before = float(start.t[-1]), 0 if start.steps is None else int(start.steps[-1])
+        check_later(t_eval, begins)
+        d = start.parameters.get("d") if d is None else d
+    if isinstance(starts[0], (Weights, Overlaps)):
+        starts = [with_targets(each, a_star) for each in starts]
+    fixed = d, learning_rate, t_eval, seed, method, record, eta, batch, begins, before, stage
+    plans = Plans.of(Asked(task, starts[0], *fixed), starts)
+    plan, why = plans.first, plans.why
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
-    size = start.p, start.k, plan.d, plan.block, plan.projected, batch
+    size = starts[0].p, starts[0].k, plan.d, plan.block, plan.projected, batch
     what = f"{runs} runs of {samples // batch} steps, on one core"
     warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
     outcomes: dict[int, Outcome] = {}
@@ -178,12 +204,12 @@ def simulate(
     options |= {"started": started, "on_divergence": on_divergence}
     try:
         if checkpoint is None:
-            stopped = _run_all(plan, runs, executor, progress, None, outcomes)
+            stopped = _run_all(plans, runs, executor, progress, None, outcomes)
         else:
             with checkpoints.opened(checkpoint, bytes_needed(plan, runs)) as folder:
                 for number in range(runs):
-                    check(plan, number, folder)
-                stopped = _run_all(plan, runs, executor, progress, folder, outcomes)
+                    check(plans[number], number, folder)
+                stopped = _run_all(plans, runs, executor, progress, folder, outcomes)
     except Exception as error:  # of an executor, or of a function of the user's
         ended = {number: each for number, each in outcomes.items() if not each.interrupted}
         if ended:
@@ -197,7 +223,7 @@ def simulate(
 
 
 def _run_all(
-    plan: Plan,
+    plans: Plans,
     runs: int,
     executor: Executor | None,
     progress: bool,
@@ -205,24 +231,28 @@ def _run_all(
     outcomes: dict[int, Outcome],
 ) -> bool:
     """Every run, here or wherever the executor takes it, into `outcomes`; whether Ctrl-C came."""
-    with Progress(float(runs * max(plan.samples[-1], 1)), "simulate", progress) as bar:
+    samples = max(plans.first.samples[-1], 1)
+    with Progress(float(runs * samples), "simulate", progress) as bar:
         try:
             if executor is None:
-                return _run_here(plan, runs, folder, outcomes, bar)
-            run_there(plan, runs, executor, folder, outcomes, bar)
+                return _run_here(plans, runs, folder, outcomes, bar)
+            run_there(plans, runs, executor, folder, outcomes, bar)
         except KeyboardInterrupt:
             return True
     return False
 
 
 def _run_here(
-    plan: Plan, runs: int, folder: str | None, outcomes: dict[int, Outcome], bar: Progress
+    plans: Plans, runs: int, folder: str | None, outcomes: dict[int, Outcome], bar: Progress
 ) -> bool:
     """One run after another; whether Ctrl-C came."""
+    samples = plans.first.samples[-1]
     for number in range(runs):
-        before = number * plan.samples[-1]
-        outcomes[number] = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
+        before = number * samples
+        outcomes[number] = run(
+            plans[number], number, folder, lambda n, done=before: bar.to(done + n)
+        )
         if outcomes[number].interrupted:
             return True
-        bar.to(before + plan.samples[-1])
+        bar.to(before + samples)
     return False

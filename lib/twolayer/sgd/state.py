@@ -42,5 +42,6 @@ class State:
 
 def begin(plan: Plan, number: int) -> tuple[State, Outcome]:
     """A run before its first step, with room for what it records."""
-    draws = Draws(plan.seed, number, plan.block, plan.drawn, plan.freedom, plan.gram)
+    sizes = plan.block, plan.drawn, plan.freedom, plan.gram
+    draws = Draws(plan.seed, number, *sizes, plan.stage)
     return State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)
