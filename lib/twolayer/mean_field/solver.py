@@ -21,7 +21,7 @@ from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence
+from twolayer.results.trajectory import Divergence, check_later
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -39,10 +39,10 @@ from twolayer.support.versions import provenance
 
 def solve_mean_field(
     task: Task,
-    particles: Particles,
-    P: ArrayLike,
+    particles: Particles | MeanFieldTrajectory,
+    P: ArrayLike | None = None,
     *,
-    d: float,
+    d: float | None = None,
     t_eval: ArrayLike,
     a_star: ArrayLike | None = None,
     second_layer_ratio: float = 0.0,
@@ -59,8 +59,9 @@ def solve_mean_field(
     ----------
     task : Task
         Activations and label noise.
-    particles : Particles
-        State at t = 0.
+    particles : Particles or MeanFieldTrajectory
+        State at t = 0; or a result to go on from, at its last time: `task` and all else may be
+        others, and `P`, `d` and `a_star` are those of the result unless they are given.
     P : array_like, shape (k, k)
         Overlaps of the targets, positive definite.
     d : int or math.inf
@@ -68,7 +69,8 @@ def solve_mean_field(
         outside the target span (low-dimensional mean field); infinity takes them to be
         orthogonal.  For d = k there is no outside, and all q must be zero.
     t_eval : array_like, shape (T,)
-        Times >= 0 that do not decrease; results are at exactly these.
+        Times >= 0, or from where the result ends, that do not decrease; results are at exactly
+        these.
 
     Other Parameters
     ----------------
@@ -125,8 +127,18 @@ def solve_mean_field(
     True
     """
     check_instance("task", task, Task)
+    t_eval, begins = check_times("t_eval", t_eval), 0.0
+    if isinstance(particles, MeanFieldTrajectory):
+        before, begins = particles, float(particles.t[-1])
+        check_later(t_eval, begins)
+        P, d = before.P if P is None else P, before.d if d is None else d
+        a_star = before.a_star if a_star is None else a_star
+        particles = Particles(before.M[-1], before.q[-1], before.weight, a=before.a[-1])
     check_instance("particles", particles, Particles)
-    t_eval = check_times("t_eval", t_eval)
+    for argument, value in (("P", P), ("d", d)):
+        if value is None:
+            raise InvalidInput(argument, "None", "given with particles that begin")
+    since = t_eval - begins
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     check_choice("method", method, ("auto", *ODE_METHODS))
     nodes = check_integer("nodes", nodes, 2)
@@ -176,15 +188,15 @@ def solve_mean_field(
     while True:
         field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
         if not warned:
-            warn_of_cost(derivative, start, t_eval[-1])
+            warn_of_cost(derivative, start, since[-1])
             warned = True
         of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
         risks.clear()
         path = integrate(
             derivative,
             start,
-            t_eval,
-            methods=for_stiff(t_eval[-1]) if method == "auto" else (method,),
+            since,
+            methods=for_stiff(since[-1]) if method == "auto" else (method,),
             rtol=rtol,
             atol=atol,
             reach=reach,
@@ -202,7 +214,7 @@ def solve_mean_field(
         nodes = finer[1]
     n = len(states)
     trajectory = MeanFieldTrajectory(
-        t=path.t,
+        t=t_eval[:n],
         M=np.array([alpha @ L.T for alpha, _, _ in states]).reshape(n, p, k),
         q=np.array([q for _, q, _ in states]).reshape(n, p),
         weight=weight,
@@ -219,6 +231,7 @@ def solve_mean_field(
             "method": method,
             "rtol": rtol,
             "atol": atol,
+            **({"begins": begins} if begins else {}),
         },
         provenance=provenance(
             steps=path.steps,
@@ -229,7 +242,7 @@ def solve_mean_field(
         ),
     )
     if path.failure:
-        raise Divergence(path.failure, path.steps, path.reached, trajectory)
+        raise Divergence(path.failure, path.steps, begins + path.reached, trajectory)
     path.warn_if_interrupted()
     warn_unless_settled({"the field": (error, tolerance)})
     return trajectory

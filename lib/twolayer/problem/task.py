@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twolayer.activations import quadrature
 from twolayer.activations.activation import Activation
@@ -14,10 +16,11 @@ from twolayer.activations.expectations import Expectations
 from twolayer.activations.known import get
 from twolayer.activations.quadrature import Quadrature
 from twolayer.activations.square import Square
-from twolayer.problem.matrices import assemble
+from twolayer.problem.matrices import assemble, second_layer
 from twolayer.problem.overlaps import Overlaps
 from twolayer.support.arrays import set_fields, writable
 from twolayer.support.checks import (
+    InvalidInput,
     check_instance,
     check_integer,
     check_non_negative,
@@ -153,11 +156,40 @@ def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
     return np.concatenate((-a / len(a), a_star / len(a_star)))
 
 
-def excess_risk(task: Task, overlaps: Overlaps) -> float:
+@runtime_checkable
+class Path(Protocol):
+    """Overlaps along time, and of many runs: what a `Trajectory` has."""
+
+    t: np.ndarray
+    Q: np.ndarray
+    M: np.ndarray
+    P: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
+
+
+def excess_risk(
+    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None = None
+) -> float | np.ndarray:
     """Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
 
     Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.  Costs
-    O((p + k)²).  Source: arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
+    O((p + k)²) a state.  Source: arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225
+    (1995).
+
+    Parameters
+    ----------
+    task : Task
+        Of a trajectory any, not only the one that it was made with.
+    overlaps : Overlaps or Trajectory
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets, instead of the one of `overlaps`: with ones and zeros the risk
+        of one of several targets, of what was learned before, say.
+
+    Returns
+    -------
+    float, or array of shape ([R,] T) of a trajectory
+        NaN where a run had left the range of finite numbers.
 
     Examples
     --------
@@ -166,17 +198,36 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     >>> excess_risk(Task("erf"), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.0
     """
-    return _checked_risk(task, overlaps)
+    return _checked_risk(task, overlaps, a_star)
 
 
-def _checked_risk(task: Task, overlaps: Overlaps) -> float:
+def _checked_risk(
+    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None
+) -> float | np.ndarray:
     """`excess_risk`, called by a function that the user called."""
     check_instance("task", task, Task)
-    check_instance("overlaps", overlaps, Overlaps)
-    c = coefficients(overlaps.a, overlaps.a_star)
-    found = task.forms.risk_error(overlaps.Omega, overlaps.p)
-    warn_unless_settled({"the risk": (found, task.forms.tolerance)}, stacklevel=4)
-    return excess_risk_of(task, overlaps.Omega, overlaps.p, c)
+    if not isinstance(overlaps, Path):
+        check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps or Trajectory")
+    targets = overlaps.a_star if a_star is None else second_layer("a_star", a_star, len(overlaps.P))
+    if isinstance(overlaps, Overlaps):
+        Omega, p, c = overlaps.Omega, overlaps.p, coefficients(overlaps.a, targets)
+        found = excess_risk_of(task, Omega, p, c)
+    else:
+        if overlaps.Q.ndim < overlaps.M.ndim:
+            raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
+        lead, (p, k) = overlaps.M.shape[:-2], overlaps.M.shape[-2:]
+        Q, M = overlaps.Q.reshape(-1, p, p), overlaps.M.reshape(-1, p, k)
+        there = np.isfinite(Q).all((1, 2)) & np.isfinite(M).all((1, 2))
+        found = np.full(len(M), np.nan)
+        a = np.broadcast_to(overlaps.a, overlaps.M.shape[:-1]).reshape(-1, p)[there]
+        found[there] = excess_risks_of(task, Q[there], M[there], overlaps.P, a, targets)
+        found = found.reshape(lead)
+        if not there.any():
+            return found
+        Omega = assemble(Q[there][-1], M[there][-1], overlaps.P)
+    off = task.forms.risk_error(Omega, p)
+    warn_unless_settled({"the risk": (off, task.forms.tolerance)}, stacklevel=4)
+    return found
 
 
 def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None = None) -> float:
@@ -214,7 +265,9 @@ def without_rounding(value: float, scale: float) -> float:
     return 0.0 if -_ROUNDING * scale < value < 0 else value
 
 
-def risk(task: Task, overlaps: Overlaps) -> float:
+def risk(
+    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None = None
+) -> float | np.ndarray:
     """Population risk R = ½ E[(f(x) − y)²], label noise included: `excess_risk` plus Δ/2.
 
     Examples
@@ -222,4 +275,4 @@ def risk(task: Task, overlaps: Overlaps) -> float:
     >>> risk(Task("square", noise=1.0), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.5
     """
-    return _checked_risk(task, overlaps) + task.noise / 2
+    return _checked_risk(task, overlaps, a_star) + task.noise / 2

@@ -65,6 +65,11 @@ class MeanFieldTrajectory(Result):
         return f"MeanFieldTrajectory({self.t.size} times, {p} particles, k={k}, {self.task!r})"
 
     @property
+    def d(self) -> float:
+        """Dimension of the data, maybe infinite."""
+        return float(self.parameters["d"])
+
+    @property
     def q_total(self) -> np.ndarray:
         """Squared norms of the particles, q + m P⁻¹ m, shape (T, p)."""
         inside = np.einsum("tpr,rs,tps->tp", self.M, np.linalg.inv(self.P), self.M)
