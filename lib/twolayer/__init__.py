@@ -17,6 +17,7 @@ from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
+from twolayer.theory.fixed_points import fixed_point, jacobian, plateaus
 
 __all__ = [
     "Activation",
@@ -32,6 +33,9 @@ __all__ = [
     "Weights",
     "citation",
     "excess_risk",
+    "fixed_point",
+    "jacobian",
+    "plateaus",
     "regimes",
     "risk",
     "simulate",

@@ -1,0 +1,312 @@
+"""Where the flow stands still, and which directions it leaves in: fixed points and plateaus.
+
+A plateau of the risk is the neighbourhood of a fixed point with few unstable directions: it lasts
+about ln(1/distance)/rate, with the distance at which the path comes in and the eigenvalue of the
+direction in which it leaves (Saad & Solla, PRE 52, 4225 (1995), section V).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from twolayer.flow.jacobian import jacobian as analytic
+from twolayer.flow.terms import TERMS, dimension, flow_at_any_rate
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.task import Task, coefficients, excess_risk_of
+from twolayer.results.trajectory import Trajectory
+from twolayer.support.arrays import Array
+from twolayer.support.checks import (
+    InvalidInput,
+    check_choice,
+    check_instance,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    shown,
+)
+from twolayer.support.unknowns import Unknowns
+
+#: Step of a central difference, of overlaps of order one: its error is of order 1e-10.
+_STEP = 1e-5
+#: A rate below this, relative to the largest, may be rounding.
+_ROUNDING = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A direction in which overlaps leave a fixed point, at e^(rate t).
+
+    Attributes
+    ----------
+    rate : float
+        Of a pair of complex eigenvalues the real part.
+    Q, M : array, shapes (p, p) and (p, k)
+        Of norm one together.
+    """
+
+    rate: float
+    Q: Array
+    M: Array
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """Overlaps that do not move, and what becomes of others near them.
+
+    Attributes
+    ----------
+    overlaps : Overlaps
+    residual : float
+        The largest of |dQ/dt| and |dM/dt| there.
+    excess_risk : float
+    eigenvalues : array, shape (N,)
+        Of the Jacobian, N = p(p + 1)/2 + pk, complex, by falling real part.
+    unstable : tuple of Direction
+        Those of a positive real part, the fastest first.
+    """
+
+    overlaps: Overlaps
+    residual: float
+    excess_risk: float
+    eigenvalues: Array
+    unstable: tuple[Direction, ...]
+
+
+def jacobian(
+    task: Task,
+    overlaps: Overlaps,
+    *,
+    learning_rate: float | None = None,
+    terms: str = "full",
+    d: int | None = None,
+    batch: int = 1,
+) -> Array:
+    """The derivatives of (dQ/dt, dM/dt) in (Q, M): the flow to first order.
+
+    Parameters
+    ----------
+    task, overlaps, learning_rate, terms, d, batch
+        As for `solve`; the second layer does not move.
+
+    Returns
+    -------
+    array, shape (N, N)
+        Unknowns are the upper triangle of Q, row by row, and then M, N = p(p + 1)/2 + pk.  Exact
+        for closed forms; of other activations, and with d, by central differences, to about 1e-9
+        or what quadrature allows, at 2 N right-hand sides.
+
+    Examples
+    --------
+    One student, one target, square: dQ/dt = 4 (1 − Q) Q + 8 (M² − Q²).
+
+    >>> jacobian(Task("square"), Overlaps([[2.0]], [[0.5]], [[1.0]]), terms="gradient-flow")
+    array([[-44.,   8.],
+           [ -3.,  -6.]])
+    """
+    rate, d = _checked(task, overlaps, learning_rate, terms, d)
+    batch = check_integer("batch", batch, 1)
+    return _slopes(task, overlaps, rate, terms, d, batch)(overlaps.Q, overlaps.M)
+
+
+def fixed_point(
+    task: Task,
+    guess: Overlaps,
+    *,
+    learning_rate: float | None = None,
+    terms: str = "full",
+    d: int | None = None,
+    batch: int = 1,
+    tolerance: float = 1e-10,
+) -> FixedPoint:
+    """The fixed point of the flow near a guess, by Newton's method, stable or not.
+
+    Parameters
+    ----------
+    guess : Overlaps
+        Near it, such as a state on the plateau of a run.
+    task, learning_rate, terms, d, batch
+        As for `solve`; the second layer does not move.
+    tolerance : float
+        The largest |dQ/dt| and |dM/dt| that count as none.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used; or if the method does not arrive, or arrives where no
+        overlaps are.
+
+    Examples
+    --------
+    Two students that cannot tell two targets apart, and the direction in which they will:
+
+    >>> import twolayer as tl
+    >>> alike = tl.Overlaps([[0.6, 0.6], [0.6, 0.6]], [[0.5, 0.5], [0.5, 0.5]], np.eye(2))
+    >>> point = fixed_point(tl.Task("erf"), alike, terms="gradient-flow")
+    >>> [leave] = point.unstable
+    >>> print(f"{leave.rate:.4f}", np.sign(leave.M[0, 0] * leave.M[0, 1]))
+    0.0329 -1.0
+    """
+    rate, d = _checked(task, guess, learning_rate, terms, d, "guess")
+    batch, tolerance = check_integer("batch", batch, 1), check_positive("tolerance", tolerance)
+    state = Unknowns((guess.p, guess.p), (guess.p, guess.k), triangle=True)
+    flow = flow_at_any_rate(task, guess.P, terms, d, a_star=guess.a_star, batch=batch)
+    slopes = _slopes(task, guess, rate, terms, d, batch)
+
+    def moves(y: Array) -> Array:
+        rates = state.pack(*flow(*state.unpack(y), guess.a, rate))
+        return np.where(np.isfinite(rates), rates, 1 / np.finfo(float).eps)  # far from overlaps
+
+    with np.errstate(all="ignore"):
+        found = scipy.optimize.least_squares(
+            moves,
+            state.pack(guess.Q, guess.M),
+            jac=lambda y: np.nan_to_num(slopes(*state.unpack(y))),
+            method="lm",
+            **dict.fromkeys(("xtol", "ftol", "gtol"), 1e-15),
+        )
+    residual = float(np.abs(found.fun).max())
+    if not residual <= tolerance:
+        allowed = "nearer to a fixed point: where Newton's method ends something moves at "
+        raise InvalidInput("guess", shown(guess), f"{allowed}{residual:.2g}")
+    Q, M = state.unpack(found.x)
+    try:
+        overlaps = Overlaps(Q, M, guess.P, guess.a, guess.a_star)
+    except InvalidInput as error:
+        allowed = (
+            f"nearer to a fixed point: Newton's method ends at matrices of no weights ({error})"
+        )
+        raise InvalidInput("guess", shown(guess), allowed) from error
+    values, vectors = np.linalg.eig(slopes(Q, M))
+    order = np.argsort(-values.real)
+    values, vectors = values[order], vectors[:, order]
+    least = _ROUNDING * np.abs(values).max()
+    leave = [n for n, value in enumerate(values) if value.real > least and value.imag >= 0]
+    c = coefficients(guess.a, guess.a_star)
+    return FixedPoint(
+        overlaps,
+        residual,
+        excess_risk_of(task, overlaps.Omega, guess.p, c),
+        values,
+        tuple(_direction(values[n].real, state, vectors[:, n].real) for n in leave),
+    )
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """A stretch of time in which the risk hardly falls.
+
+    Attributes
+    ----------
+    start, end : float
+    height : float
+        The excess risk in the middle of it, in ln t.
+    """
+
+    start: float
+    end: float
+    height: float
+
+
+def plateaus(
+    result: Trajectory, *, slope: float = 0.1, length: float = 3.0
+) -> list[Plateau] | list[list[Plateau]]:
+    """Where |d ln excess risk/d ln t| stays below `slope` while t grows by the factor `length`.
+
+    And where d ln excess risk/dt is below `slope` times its largest on the way: at early times
+    nothing has moved in ln t, plateau or not.
+
+    Parameters
+    ----------
+    result : Trajectory
+        Recorded densely enough to show them; times 0 and risks 0 do not count.
+    slope : float
+    length : float
+        Above 1.
+
+    Returns
+    -------
+    list of Plateau
+        In their order; of a result with runs a list for each.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.gaussian(p=2, k=2, d=10**6, seed=1).overlaps()
+    >>> t = np.logspace(-2, 4, 200)
+    >>> path = tl.solve(tl.Task("erf"), start, terms="gradient-flow", t_eval=t)
+    >>> [plateau] = plateaus(path)
+    >>> print(f"from {plateau.start:.0f} to {plateau.end:.0f} at {plateau.height:.4f}")
+    from 39 to 149 at 0.0045
+    """
+    check_instance("result", result, Trajectory)
+    slope, length = check_positive("slope", slope), check_positive("length", length)
+    if length <= 1:
+        raise InvalidInput("length", f"{length:g}", "above 1: the factor by which t grows")
+    if result.excess_risk.ndim == 2:
+        return [_plateaus(result.t, risk, slope, length) for risk in result.excess_risk]
+    return _plateaus(result.t, result.excess_risk, slope, length)
+
+
+def _plateaus(t: Array, risk: Array, slope: float, length: float) -> list[Plateau]:
+    there = (t > 0) & (risk > 0)
+    x, y = np.log(t[there]), np.log(risk[there])
+    fall, pace = np.abs(np.diff(y)), np.diff(t[there])
+    flat = (fall <= slope * np.diff(x)) & (fall / pace <= slope * (fall / pace).max(initial=0.0))
+    ends = np.flatnonzero(np.diff(np.concatenate(([False], flat, [False])).astype(int)))
+    out = []
+    for first, last in ends.reshape(-1, 2):
+        if x[last] - x[first] >= np.log(length):
+            height = np.interp((x[first] + x[last]) / 2, x, y)
+            out.append(Plateau(*(float(np.exp(z)) for z in (x[first], x[last], height))))
+    return out
+
+
+def _checked(
+    task: Task,
+    overlaps: Overlaps,
+    learning_rate: float | None,
+    terms: str,
+    d: int | None,
+    name: str = "overlaps",
+) -> tuple[float, int | None]:
+    """The learning rate and d, once all of them can be used."""
+    check_instance("task", task, Task)
+    check_instance(name, overlaps, Overlaps)
+    check_choice("terms", terms, TERMS)
+    if learning_rate is None and terms != "gradient-flow":
+        raise InvalidInput("learning_rate", "None", f"given when terms is {terms!r}")
+    rate = check_non_negative("learning_rate", 1.0 if learning_rate is None else learning_rate)
+    return rate, dimension(terms, overlaps.P, d)
+
+
+def _slopes(
+    task: Task, start: Overlaps, rate: float, terms: str, d: int | None, batch: int
+) -> object:
+    """The function (Q, M) → Jacobian."""
+    if task.closed and d is None:
+        exact = analytic(task, start.P, terms, start.a, start.a_star, batch)
+        return lambda Q, M: exact(Q, M, rate)
+    flow = flow_at_any_rate(task, start.P, terms, d, a_star=start.a_star, batch=batch)
+    state = Unknowns((start.p, start.p), (start.p, start.k), triangle=True)
+
+    def by_differences(Q: Array, M: Array) -> Array:
+        y = state.pack(Q, M)
+        columns = []
+        for n in range(y.size):
+            moved = [y.copy(), y.copy()]
+            moved[0][n] += _STEP
+            moved[1][n] -= _STEP
+            up, down = (state.pack(*flow(*state.unpack(z), start.a, rate)) for z in moved)
+            columns.append((up - down) / (2 * _STEP))
+        return np.stack(columns, axis=1)
+
+    return by_differences
+
+
+def _direction(rate: float, state: Unknowns, vector: Array) -> Direction:
+    Q, M = state.unpack(vector)
+    norm = np.sqrt((Q**2).sum() + (M**2).sum())
+    return Direction(float(rate), Q / norm, M / norm)
