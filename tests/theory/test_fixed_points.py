@@ -74,7 +74,7 @@ def test_the_unspecialised_plateau_of_five_students_and_three_targets():
     for d in (1e8, 1e10, 1e12):
         path = tl.solve(TASK, far(5, 3, d), terms="gradient-flow", t_eval=t)
         first = tl.plateaus(path)[0]
-        state = path.overlaps(np.searchsorted(t, np.sqrt(first.start * first.end)))
+        state = path.overlaps(np.searchsorted(t, first.flattest))
         point = tl.fixed_point(TASK, state, terms="gradient-flow")
         ends.append(first.end)
         assert first.height == pytest.approx(point.excess_risk, rel=0.03)
