@@ -14,6 +14,7 @@ import scipy
 
 from twolayer.flow.jacobian import jacobian as analytic
 from twolayer.flow.terms import TERMS, dimension, flow_at_any_rate
+from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, excess_risk_of
 from twolayer.results.trajectory import Trajectory
@@ -31,6 +32,8 @@ from twolayer.support.unknowns import Unknowns
 
 #: Step of a central difference, of overlaps of order one: its error is of order 1e-10.
 _STEP = 1e-5
+#: Eigenvalues of Ω may be this much below zero, relative to the largest.
+_BORDER = 1e-6
 #: A rate below this, relative to the largest, may be rounding.
 _ROUNDING = 1e-7
 
@@ -119,7 +122,7 @@ def fixed_point(
     terms: str = "full",
     d: int | None = None,
     batch: int = 1,
-    tolerance: float = 1e-10,
+    tolerance: float = 1e-9,
 ) -> FixedPoint:
     """The fixed point of the flow near a guess, by Newton's method, stable or not.
 
@@ -171,14 +174,18 @@ def fixed_point(
     if not residual <= tolerance:
         allowed = "nearer to a fixed point: where Newton's method ends something moves at "
         raise InvalidInput("guess", shown(guess), f"{allowed}{residual:.2g}")
-    Q, M = state.unpack(found.x)
-    try:
-        overlaps = Overlaps(Q, M, guess.P, guess.a, guess.a_star)
-    except InvalidInput as error:
-        allowed = (
-            f"nearer to a fixed point: Newton's method ends at matrices of no weights ({error})"
-        )
-        raise InvalidInput("guess", shown(guess), allowed) from error
+    # Students that are alike leave Ω on the border of what overlaps can be, and Newton's method
+    # stops a little beyond it, as far as rounding can tell.
+    Omega = assemble(*state.unpack(found.x), guess.P)
+    values, vectors = np.linalg.eigh(Omega)
+    Omega = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    Q, M = Omega[: guess.p, : guess.p], Omega[: guess.p, guess.p :]
+    residual = float(np.abs(moves(state.pack(Q, M))).max())
+    if not residual <= tolerance or values[0] < -_BORDER * values[-1]:
+        allowed = f"nearer to a fixed point: Newton's method ends at {values[0]:.2g}, the smallest "
+        allowed += f"eigenvalue of Ω, where something moves at {residual:.2g}"
+        raise InvalidInput("guess", shown(guess), allowed)
+    overlaps = Overlaps(Q, M, guess.P, guess.a, guess.a_star)
     values, vectors = np.linalg.eig(slopes(Q, M))
     order = np.argsort(-values.real)
     values, vectors = values[order], vectors[:, order]
