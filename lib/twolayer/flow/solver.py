@@ -22,8 +22,8 @@ from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
 from twolayer.results.trajectory import (
     Divergence,
     Trajectory,
-    check_later,
     going_on,
+    later,
     named,
     with_targets,
 )
@@ -162,9 +162,9 @@ def solve(
         if overlaps.M.ndim == 4 and len(overlaps.M) > 1:
             allowed = "one of its runs, result.overlaps(run=...)"
             raise InvalidInput("overlaps", f"a result of {len(overlaps.M)} runs", allowed)
-        stage = overlaps.stage + 1
+        stage, step = overlaps.stage + 1, overlaps.step
         begins, overlaps = going_on("overlaps", overlaps)
-        check_later(t_eval, begins)
+        t_eval = later(t_eval, begins, step)
     check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
     overlaps = with_targets(overlaps, a_star)
     check_choice("terms", terms, TERMS)

@@ -21,7 +21,7 @@ from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence, check_later
+from twolayer.results.trajectory import Divergence, later
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -130,7 +130,7 @@ def solve_mean_field(
     t_eval, begins = check_times("t_eval", t_eval), 0.0
     if isinstance(particles, MeanFieldTrajectory):
         before, begins = particles, float(particles.t[-1])
-        check_later(t_eval, begins)
+        t_eval = later(t_eval, begins)
         P, d = before.P if P is None else P, before.d if d is None else d
         a_star = before.a_star if a_star is None else a_star
         particles = Particles(before.M[-1], before.q[-1], before.weight, a=before.a[-1])

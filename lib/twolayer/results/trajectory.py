@@ -117,6 +117,12 @@ class Trajectory(Result):
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
     @property
+    def step(self) -> float:
+        """The time of a step of SGD, on average; 0 if there are none."""
+        steps = 0 if self.steps is None or not self.t.size else self.steps[-1]
+        return float(self.t[-1] / steps) if steps else 0.0
+
+    @property
     def stage(self) -> int:
         """How many results it goes on from, one from another."""
         return int(self.parameters.get("stage", 0))
@@ -252,11 +258,15 @@ def with_targets(start: Any, a_star: ArrayLike | None) -> Any:
     return replace(start, a_star=a_star)
 
 
-def check_later(t_eval: np.ndarray, begins: float) -> None:
-    """Refuse times before the start of what goes on from a result."""
-    if t_eval[0] < begins:
+def later(t_eval: np.ndarray, begins: float, step: float = 0.0) -> np.ndarray:
+    """Times of what goes on from a result, refused before its end; by less than a step they are it.
+
+    A result of SGD ends at the step that is nearest to the time it was asked for.
+    """
+    if t_eval[0] < begins - step:
         allowed = f"from {begins:g} on, where the result ends that is gone on from"
         raise InvalidInput("t_eval", f"{t_eval[0]:g}", allowed)
+    return np.maximum(t_eval, begins)
 
 
 def _index(argument: str, value: int, size: int) -> int:

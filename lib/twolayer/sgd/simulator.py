@@ -22,8 +22,8 @@ from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.results.trajectory import (
     Trajectory,
-    check_later,
     going_on,
+    later,
     named,
     risk_error,
     with_targets,
@@ -187,7 +187,7 @@ def simulate(
         runs, stage = max(runs, own), start.stage + 1
         starts = [going_on("start", start, run=run)[1] for run in range(own)]
         begins, before = float(start.t[-1]), 0 if start.steps is None else int(start.steps[-1])
-        check_later(t_eval, begins)
+        t_eval = later(t_eval, begins, start.step)
         d = start.parameters.get("d") if d is None else d
     if isinstance(starts[0], (Weights, Overlaps)):
         starts = [with_targets(each, a_star) for each in starts]

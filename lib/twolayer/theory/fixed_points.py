@@ -190,14 +190,19 @@ def fixed_point(
     order = np.argsort(-values.real)
     values, vectors = values[order], vectors[:, order]
     least = _ROUNDING * np.abs(values).max()
-    leave = [n for n, value in enumerate(values) if value.real > least and value.imag >= 0]
+    # Two vectors span what a pair of complex eigenvalues moves, equal ones split by rounding as well.
+    leave = [
+        _direction(value.real, state, vector.real if value.imag >= 0 else vector.imag)
+        for value, vector in zip(values, vectors.T, strict=True)
+        if value.real > least
+    ]
     c = coefficients(guess.a, guess.a_star)
     return FixedPoint(
         overlaps,
         residual,
         excess_risk_of(task, overlaps.Omega, guess.p, c),
         values,
-        tuple(_direction(values[n].real, state, vectors[:, n].real) for n in leave),
+        tuple(leave),
     )
 
 
