@@ -190,7 +190,7 @@ def fixed_point(
     order = np.argsort(-values.real)
     values, vectors = values[order], vectors[:, order]
     least = _ROUNDING * np.abs(values).max()
-    # Two vectors span what a pair of complex eigenvalues moves, equal ones split by rounding as well.
+    # Two vectors span what a pair of complex eigenvalues moves, or equal ones that rounding parts.
     leave = [
         _direction(value.real, state, vector.real if value.imag >= 0 else vector.imag)
         for value, vector in zip(values, vectors.T, strict=True)
