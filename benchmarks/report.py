@@ -352,7 +352,7 @@ class Run:
 
         That speed is the median of all ratios: few things change between two runs.
         """
-        both = [name for name in self.of if name in stored.of]
+        both = [name for name in self.of if name in stored.of and "min" in self.of[name]["stats"]]
         ratios = {name: self.seconds(name) / stored.seconds(name) for name in both}
         usual = float(np.median(list(ratios.values())))
         found = {name: ratio / usual for name, ratio in ratios.items()}

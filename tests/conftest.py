@@ -47,6 +47,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if plugin and not part and chosen.numprocesses is None and chosen.dist == "no":
         chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadfile"
         chosen.loadscopereorder = False
+        # Of as many processes as cores the threads of BLAS would wait, busily, for each other.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

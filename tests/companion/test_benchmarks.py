@@ -107,10 +107,11 @@ def test_the_page_shows_the_committed_run(clone, latest):
 
 def test_what_got_slower_is_marked_whatever_the_machine(latest):
     slow = json.loads(json.dumps(latest))
-    for n, one in enumerate(slow["benchmarks"]):
+    timed = [one for one in slow["benchmarks"] if "min" in one["stats"]]
+    for n, one in enumerate(timed):
         one["stats"]["min"] *= 3.0 * (1 + (n == 5))
     assert Run(latest).slower(Run(latest)) == []
-    assert Run(slow).slower(Run(latest)) == [f"{slow['benchmarks'][5]['name']}: 2 times"]
+    assert Run(slow).slower(Run(latest)) == [f"{timed[5]['name']}: 2 times"]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ _SHORT = 30.0
 #: Right-hand sides that any method is likely to need.
 _USUAL = 1000
 #: Seconds that no compilation takes.
-_COMPILING = 5.0
+_COMPILING = 60.0
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
