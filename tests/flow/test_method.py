@@ -134,7 +134,7 @@ def test_what_is_raised_within_a_step_arrives(error, arrives):
 
 def test_what_will_take_minutes_is_said_before(monkeypatch):
     monkeypatch.setattr(progress, "LONG", 0.0)
-    with pytest.warns(tl.CostWarning, match="some 1000 of them are likely to be needed") as heard:
+    with pytest.warns(tl.CostWarning, match="some 79 of them are likely to be needed") as heard:
         solve(start(3), t_eval=[0.0, 1.0])
     assert heard[0].filename == __file__
     particles = tl.Particles.from_weights(tl.Weights.gaussian(p=3, k=2, d=5, seed=0))

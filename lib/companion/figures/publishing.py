@@ -152,6 +152,6 @@ def methods(trajectories: Iterable[Result]) -> list[str]:
     lines = (
         f"d = {d:,}: {how['method']} ({how['why']}), {how['steps']:,} steps a run"
         for d, how in kept
-        if "why" in how
+        if "block" in how
     )
     return list(dict.fromkeys(lines))

@@ -35,9 +35,9 @@ class Projection:
 
     of: Activation
     settled: float
-    #: What was found before: terms and points of the line for each step, and f at its points in as
-    #: many terms as another step needs, (points, order).
-    rules: dict[int, tuple[int, int]] = field(default_factory=dict)
+    #: What was found before: terms and points of the line for each step, and what twice the points
+    #: still change; and f at its points in as many terms as another step needs, (points, order).
+    rules: dict[int, tuple[int, int, float]] = field(default_factory=dict)
     tables: dict[tuple[int, int], Array] = field(default_factory=dict)
 
     def __call__(self, size: Array) -> tuple[Array, Array, Array]:
@@ -59,7 +59,8 @@ class Projection:
         size = np.maximum(size, _LEAST)
         chunks = np.array_split(size, 1 + len(size) // 64)
         whole = np.concatenate([self._square_of_slopes(some) for some in chunks])
-        return np.maximum(whole - (c**2).sum(0), self.settled * whole)
+        unseen = [self._rule(int(n))[2] for n in np.ceil(2 * np.log2(size))]
+        return np.maximum(whole - (c**2).sum(0), np.maximum(self.settled, unseen) * whole)
 
     def _origin(self) -> float:
         """Taken out of σ: small sizes then lose no digits."""
@@ -69,8 +70,8 @@ class Projection:
         x, w, _ = line(2, _MOST_POINTS)
         return self.of.derivative(size[:, None] * x) ** 2 @ w
 
-    def _rule(self, n: int) -> tuple[int, int]:
-        """Terms and points of the line that the step of √2 up to 2^(n/2) needs."""
+    def _rule(self, n: int) -> tuple[int, int, float]:
+        """Terms and points of the line that the step of √2 up to 2^(n/2) needs; their error."""
         if n not in self.rules:
             self.rules[n] = self._found(_root(n) * _POINTS_OF_STEP)
         return self.rules[n]
@@ -79,25 +80,27 @@ class Projection:
         """F at the points of a step, in the terms of the largest one."""
         if (n, largest) not in self.tables:
             size = _root(n) * _POINTS_OF_STEP
-            self.tables[n, largest] = self._projected(size, *self._rule(largest))
+            self.tables[n, largest] = self._projected(size, *self._rule(largest)[:2])
         return self.tables[n, largest]
 
-    def _found(self, size: Array) -> tuple[int, int]:
+    def _found(self, size: Array) -> tuple[int, int, float]:
         order, points = _TERMS, _POINTS
         whole = self._square_of_slopes(size)
         while True:
             f, finer = (self._projected(size, order, n) for n in (points, 2 * points))
-            if np.abs(f - finer).max() > _ROUNDING * np.abs(finer).max() and points < _MOST_POINTS:
+            change = float(np.abs(f - finer).max() / (np.abs(finer).max() + _TINY))
+            if change > _ROUNDING and points < _MOST_POINTS:
                 points *= 2
                 continue
+            unseen = order * change if change > _ROUNDING else 0.0  # a slope's is √order of it
             squares = _with_slopes(f.T, size)[1] ** 2
             left = np.cumsum(squares[::-1], axis=0)[::-1] / (whole + _TINY)  # term r and later ones
             hidden = np.abs(1 - left[0]).max() > max(self.settled, _NOTHING)
             if not hidden and left[order - order // 4].max() <= self.settled:
                 matter = int((left.max(1) > self.settled).sum())
-                return matter + 1, points  # the last term of σ' is the last but one of σ
+                return matter + 1, points, unseen  # the last term of σ' is the last but one of σ
             if order >= _MOST_TERMS:
-                return order, points
+                return order, points, unseen
             order *= 2
 
     def _projected(self, size: Array, order: int, points: int) -> Array:

@@ -47,8 +47,8 @@ _HAND_OVER = 2000
 #: Until about so many units of time none is stiff enough for an implicit method to pay.
 _SHORT = 30.0
 
-#: Right-hand sides that any method is likely to need.
-_USUAL = 1000
+#: Right-hand sides that a method is likely to need at the start, and at most.
+_FEW, _MANY_TIMES = 60, 3000
 #: Seconds that no compilation takes.
 _COMPILING = 60.0
 
@@ -250,10 +250,9 @@ def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: f
         each = time.perf_counter() - started
         if each > limit:
             break
-    what = (
-        f"a right-hand side takes {each:.2g} s, and some {_USUAL} of them are likely to be needed"
-    )
-    warn_of_minutes(what, each * _USUAL, stacklevel=4)
+    usual = min(_MANY_TIMES, round(_FEW * (1 + t_end) ** 0.4))  # as was seen until 10⁵
+    what = f"a right-hand side takes {each:.2g} s, and some {usual} of them are likely to be needed"
+    warn_of_minutes(what, each * usual, stacklevel=4)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
