@@ -17,6 +17,7 @@ from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
+from twolayer.sweeps import sweep
 
 __all__ = [
     "Activation",
@@ -37,4 +38,5 @@ __all__ = [
     "simulate",
     "solve",
     "solve_mean_field",
+    "sweep",
 ]

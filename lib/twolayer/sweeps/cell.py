@@ -1,0 +1,141 @@
+"""One cell of a sweep: a call of the solver, brought to the times that were asked for.
+
+A cell is a dataset of plain floats, which can be sent, written to a file and read back bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.sgd.elsewhere import threads_for_products
+from twolayer.sgd.simulator import simulate
+from twolayer.support.progress import listening
+from twolayer.support.threads import while_there
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def run_cell(
+    solver: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    t_eval: np.ndarray,
+    listener: Callable[[float], None] = lambda share: None,
+) -> xarray.Dataset | None:
+    """The result of one call on the times `t_eval`, or None if it was interrupted.
+
+    Variables are those of the result's `to_xarray`, and `recorded_time` (time,) and `diverged`,
+    with a run axis of `simulate`; NaN where nothing was reached.  `listener` hears of the share
+    that is done.
+    """
+    options = {**arguments, "t_eval": t_eval, "progress": False}
+    if solver is simulate:
+        options["on_divergence"] = "keep"
+    blew_up = False
+    try:
+        with listening(listener):
+            result = solver(**options)
+    except Divergence as error:
+        result, blew_up = error.trajectory, True
+    except KeyboardInterrupt:
+        return None
+    if not (blew_up or complete(result, t_eval)):
+        return None
+    return aligned(result, t_eval, blew_up)
+
+
+def run_elsewhere(
+    solver: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    t_eval: np.ndarray,
+    seen: str | None,
+    alone: bool,
+) -> xarray.Dataset | None:
+    """`run_cell` on an executor; interrupted when the folder `seen` is gone.
+
+    `alone` is whether other cells run in other processes of this machine.
+    """
+    with one_thread(solver) if alone else nullcontext():
+        return run_cell(solver, arguments, t_eval, lambda _: while_there(seen))
+
+
+def one_thread(solver: Callable[..., Any]) -> AbstractContextManager[object]:
+    """One thread for the matrix products of SGD, whose bits do not depend on it."""
+    return threads_for_products(1) if solver is simulate else nullcontext()
+
+
+def complete(result: Trajectory | MeanFieldTrajectory, asked: np.ndarray) -> bool:
+    """Whether a result has all that was asked for, not what Ctrl-C has left of it."""
+    told = result.provenance
+    if np.any(told.get("stopped_at_risk") or False):
+        return True
+    if getattr(result, "steps", None) is None:
+        return result.t.size == asked.size
+    return "run_numbers" not in told and bool(result.steps[-1] == told["steps"])
+
+
+def recorded_for(
+    asked: np.ndarray, result: Trajectory | MeanFieldTrajectory
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each time asked for the index of the one recorded for it, and whether there is one.
+
+    Times of `simulate` are whole steps, each recorded once however often it was asked for.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> start = tl.Weights.in_target_span(p=2, k=1, d=5)
+    >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=1.0, t_eval=[0, 0.01, 0.02, 0.21])
+    >>> run.t, recorded_for(np.array([0, 0.01, 0.02, 0.21]), run)[0]
+    (array([0. , 0.2]), array([0, 0, 0, 1]))
+    """
+    t, steps = result.t, getattr(result, "steps", None)
+    if steps is None:
+        at = np.arange(asked.size)
+        return np.minimum(at, t.size - 1), at < t.size
+    told, p = result.parameters, result.M.shape[-2]
+    if isinstance(told["learning_rate"], float):
+        rate = told["learning_rate"] / (p * told["d"] * told["batch"])
+        step = np.rint(asked / (rate * told["batch"])).astype(np.int64)
+        at = np.minimum(np.searchsorted(steps, step), t.size - 1)
+        return at, steps[at] == step
+    right = np.clip(np.searchsorted(t, asked), 1, max(1, t.size - 1))
+    left = np.minimum(right - 1, t.size - 1)
+    right = np.minimum(right, t.size - 1)
+    at = np.where(t[right] - asked < asked - t[left], right, left)
+    return at, np.full(asked.size, t.size > 0)
+
+
+def aligned(
+    result: Trajectory | MeanFieldTrajectory | None, asked: np.ndarray, blew_up: bool
+) -> xarray.Dataset:
+    """A result on the times asked for, as plain floats."""
+    import xarray
+
+    if result is None or not result.t.size:
+        return xarray.Dataset({"diverged": ((), float(blew_up))})
+    at, there = recorded_for(asked, result)
+    data = result.to_xarray()
+    data = data.reset_coords([name for name in data.coords if name not in data.dims])
+    told = {"units": "p d / γ steps", "long_name": "time t at which was recorded"}
+    data["recorded_time"] = ("time", result.t, told)
+    out = {}
+    for name, each in data.data_vars.items():
+        values = np.asarray(each.values, dtype=float)
+        if "time" in each.dims:
+            axis = each.dims.index("time")
+            values = np.take(values, at, axis)
+            np.moveaxis(values, axis, 0)[~there] = np.nan
+        out[name] = (each.dims, values, dict(each.attrs))
+    flag: Any = ((), float(blew_up))
+    if "run" in data.dims:
+        runs = np.arange(data.sizes["run"])
+        flag = ("run", np.isin(runs, result.provenance.get("diverged", [])).astype(float))
+    out["diverged"] = flag
+    return xarray.Dataset(out)
