@@ -7,7 +7,7 @@ arXiv:2302.05882).  Data flows one way:
     Task + Overlaps or Weights → solve / simulate → Trajectory
 """
 
-from twolayer import regimes
+from twolayer import regimes, schedules
 from twolayer.activations import Activation
 from twolayer.citing import citation
 from twolayer.flow import solve
@@ -35,6 +35,7 @@ __all__ = [
     "excess_risk",
     "regimes",
     "risk",
+    "schedules",
     "simulate",
     "solve",
     "solve_mean_field",

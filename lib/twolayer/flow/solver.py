@@ -20,6 +20,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
 from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.schedules import Schedule, rate_of_time
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -63,8 +64,9 @@ def solve(
         exactly these.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which moves with the running rate,
-        dt = γ(t)/(p d) a step.  It may be left out if `terms` is "gradient-flow", which it does
-        not change in this unit of time.
+        dt = γ(t)/(p d) a step.  One of `schedules` in steps or samples needs d.  The integrator
+        begins anew at the jumps of these.  It may be left out if `terms` is "gradient-flow", which
+        it does not change in this unit of time.
     terms : str
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
@@ -74,7 +76,8 @@ def solve(
     ----------------
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
-        pre-activations (`flow`); at least the rank of P.  Infinite by default.
+        pre-activations (`flow`); at least the rank of P.  Infinite by default.  With any terms: the
+        dimension for the clock of a schedule in steps or samples.
     second_layer_rate : float
         η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
         da/dt = (η/γ) Ψ^a; it does not move by default.
@@ -152,14 +155,17 @@ def solve(
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)
+    clock = isinstance(learning_rate, Schedule) and learning_rate.in_ != "t"
+    jumps: tuple[float, ...] = ()
     if learning_rate is not None:
-        gamma = check_schedule(learning_rate)
+        gamma, jumps = rate_of_time(learning_rate, overlaps.p, d, batch, t_eval[-1])
     elif terms != "gradient-flow" or eta:
         why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
         raise InvalidInput("learning_rate", "None", f"given when {why}")
     else:
         gamma = check_schedule(1.0)
-    d = dimension(terms, overlaps.P, d)
+    for_clock = check_integer("d", d, 1) if clock else None
+    d = None if clock and terms != "full" else dimension(terms, overlaps.P, d)
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2
@@ -200,6 +206,7 @@ def solve(
             methods=chosen.names,
             rtol=rtol,
             atol=atol,
+            jumps=() if chosen.in_span else jumps,
             jacobian=None if chosen.in_span else flow.jacobian,
             slope=flow.descent,
             reach=reach,
@@ -232,7 +239,7 @@ def solve(
         parameters={
             "learning_rate": named(learning_rate),
             "terms": terms,
-            "d": d,
+            "d": d or for_clock,
             "second_layer_rate": eta,
             "batch": batch,
             "method": method,

@@ -17,6 +17,7 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
 from twolayer.problem.task import Task, known_by
+from twolayer.schedules import plain, restored
 from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
@@ -107,6 +108,7 @@ class Result:
                 raise ValueError("with arrays that do not fit each other")
             written = from_json(data.attrs["task"])
             rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
+            rest["parameters"] = {n: restored(each) for n, each in rest["parameters"].items()}
             finite(cls._kept(arrays, rest["provenance"].get("diverged", [])))
             if "steps" in data.variables:
                 rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
@@ -152,7 +154,7 @@ class Result:
             "functions": json.dumps(
                 known_by(self.task).tolist() if _own(_names(self.task)) else []
             ),
-            "parameters": json.dumps(dict(self.parameters)),
+            "parameters": json.dumps(dict(self.parameters), default=plain),
             "provenance": json.dumps(dict(self.provenance)),
         }
 

@@ -16,6 +16,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
 from twolayer.results.result import Result
+from twolayer.schedules import Schedule
 from twolayer.support.checks import InvalidInput, check_integer, shown
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Trajectory(Result):
             "excess_risk": (time, self.excess_risk, "population risk minus Δ/2"),
             "risk": (time, self.risk, "population risk, label noise included"),
         }
-        scheduled = isinstance(self.parameters.get("learning_rate"), str)
+        scheduled = isinstance(self.parameters.get("learning_rate"), (str, Schedule))
         clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
         coords: dict[str, Any] = {
             "time": ("time", self.t, {"units": "p d / γ steps", "long_name": clock})
@@ -225,8 +226,12 @@ class Divergence(ArithmeticError):
         return f"{text}. A smaller learning rate may keep the run finite."
 
 
-def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
-    """A learning rate as it is kept in a file: a schedule by the name of the function."""
+def named(
+    learning_rate: float | Callable[[float], float] | None,
+) -> float | str | Schedule | None:
+    """A learning rate as it is kept: a function by its name, one of `schedules` as it is."""
+    if isinstance(learning_rate, Schedule):
+        return learning_rate
     if callable(learning_rate):
         return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
     return None if learning_rate is None else float(learning_rate)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.schedules import Schedule
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome
 from twolayer.support.versions import provenance
@@ -27,7 +28,7 @@ def gather(
     *,
     stopped: bool,
     on_divergence: str,
-    learning_rate: float | str | None,
+    learning_rate: float | str | Schedule | None,
     method: str,
     why: str,
     started: float,

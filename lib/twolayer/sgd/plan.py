@@ -17,7 +17,9 @@ import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, known_by
+from twolayer.schedules import Constant, Schedule
 from twolayer.sgd.method import by_batches, choose
+from twolayer.sgd.pace import Counted, Held, counted, held
 from twolayer.support.checks import (
     InvalidInput,
     check_fits_in_memory,
@@ -30,8 +32,6 @@ from twolayer.support.versions import versions
 #: What of Q is recorded.
 RECORDS = ("overlaps", "norms")
 
-#: A schedule is evaluated, and kept, for so many blocks at most.
-_MAX_BLOCKS = 10**7
 #: A step count beyond this is not exact in floating point.
 _MAX_STEPS = 2**53
 
@@ -56,8 +56,8 @@ class Plan:
         η; 0 if the second layer stays.
     batch : int
         Samples b of a step.
-    rates : array
-        Of a schedule, γ/(p d b) in each block; otherwise empty.
+    pace : Held, Counted or None
+        Of a schedule, the sizes of the steps.
     samples : array of int64, shape (T,)
         The samples, b a step, after which to record; increasing.
     block : int
@@ -78,7 +78,7 @@ class Plan:
     a_star: np.ndarray
     second_layer_rate: float
     batch: int
-    rates: np.ndarray
+    pace: Held | Counted | None
     samples: np.ndarray
     block: int
     projected: bool
@@ -96,19 +96,14 @@ class Plan:
         return self.second_layer_rate / (len(self.students) * self.d * self.batch)
 
     def rates_from(self, block: int, count: int) -> np.ndarray:
-        """The size of the steps in the blocks from this one on."""
-        if not self.rates.size:
-            return np.full(count, self.rate)
-        return self.rates[np.minimum(np.arange(block, block + count), self.rates.size - 1)]
+        """The size γ/(p d b) of the steps in the blocks from this one on, (count, B)."""
+        if self.pace is None:
+            return np.full((count, self.block), self.rate)
+        return self.pace.sizes(block * self.block, count * self.block).reshape(count, self.block)
 
     def times(self, samples: np.ndarray) -> np.ndarray:
         """The time after so many samples."""
-        if not self.rates.size:
-            return samples * self.rate
-        block = np.minimum(samples // self.block, self.rates.size - 1)
-        return _starts(self.rates, self.block)[block] + self.rates[block] * (
-            samples - block * self.block
-        )
+        return samples * self.rate if self.pace is None else self.pace.times(samples)
 
     @cached_property
     def P(self) -> np.ndarray:
@@ -135,7 +130,7 @@ class Plan:
             "start": "".join(map(_digest, arrays)),
             "second layer rate": self.second_layer_rate,
             "batch": self.batch,
-            "schedule": _digest(self.rates),
+            "schedule": _digest(np.frombuffer(self.pace.identity if self.pace else b"", np.uint8)),
             "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(self.samples)}",
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }
@@ -185,7 +180,7 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     width = start.p + start.k + gram if method == "projected" else 0
     check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
-    rates, samples = _units(asked, gamma, block, start.p * d * batch)
+    pace, samples = _units(asked, gamma, block, start.p * d * batch)
     plan = Plan(
         task=asked.task,
         learning_rate=gamma(0.0),
@@ -197,7 +192,7 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         a_star=start.a_star,
         second_layer_rate=asked.second_layer_rate,
         batch=batch,
-        rates=rates,
+        pace=pace,
         samples=samples,
         block=block,
         projected=method == "projected",
@@ -225,8 +220,8 @@ def _dimension(start: Weights | Overlaps, d: int | None) -> int:
 
 def _units(
     asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of a schedule γ/(p d b) in each block; and the samples after which to record."""
+) -> tuple[Held | Counted | None, np.ndarray]:
+    """Of a schedule the sizes of the steps; and the samples after which to record."""
     rate, last = gamma(0.0) / per_time, float(asked.t_eval[-1])
     if rate == 0:
         allowed = f"larger: γ/(p d b) is not distinguishable from 0 for p d b = {per_time}"
@@ -234,42 +229,25 @@ def _units(
     if last / rate >= _MAX_STEPS:
         allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
         raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
-    scheduled = callable(asked.learning_rate)
-    rates = _rates(gamma, last, block, per_time) if scheduled else np.empty(0)
-    steps = _steps(asked.t_eval, rate, rates, block, asked.batch)
-    return rates, np.unique(asked.batch * steps)
+    pace = _pace(asked, gamma, block, per_time)
+    if pace is None:
+        steps = np.rint(asked.t_eval / (rate * asked.batch)).astype(np.int64)
+    else:
+        steps = pace.steps(asked.t_eval)
+    return pace, np.unique(asked.batch * steps)
 
 
-def _rates(gamma: Callable[[float], float], last: float, block: int, per_time: int) -> np.ndarray:
-    """γ/(p d b) in every block up to the last time: a schedule is held for a block.
-
-    A block is a short time, B γ/(p d b); how long depends on γ alone, not on what is recorded.
-    """
-    rates, t = [], 0.0
-    while t <= last:
-        rates.append(gamma(t) / per_time)
-        t += block * rates[-1]
-        if len(rates) > _MAX_BLOCKS:
-            allowed = f"at most {t:.3g} for this schedule, the time of {_MAX_BLOCKS:.0e} blocks"
-            raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
-    return np.array(rates)
-
-
-def _starts(rates: np.ndarray, block: int) -> np.ndarray:
-    """The times at which blocks begin."""
-    return np.concatenate(([0.0], np.cumsum(block * rates[:-1])))
-
-
-def _steps(
-    t_eval: np.ndarray, rate: float, rates: np.ndarray, block: int, batch: int
-) -> np.ndarray:
-    """The nearest whole steps of b samples."""
-    if not rates.size:
-        return np.rint(t_eval / (rate * batch)).astype(np.int64)
-    starts = _starts(rates, block)
-    at = np.searchsorted(starts, t_eval, "right") - 1
-    inside = np.rint((t_eval - starts[at]) / (rates[at] * batch)).astype(np.int64)
-    return at * (block // batch) + inside
+def _pace(
+    asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
+) -> Held | Counted | None:
+    """The sizes of the steps, if they change."""
+    asked_for, last = asked.learning_rate, float(asked.t_eval[-1])
+    if not callable(asked_for) or isinstance(asked_for, Constant):
+        return None
+    if isinstance(asked_for, Schedule) and asked_for.in_ != "t":
+        return counted(asked_for, last, per_time, asked.batch)
+    jumps = asked_for.jumps if isinstance(asked_for, Schedule) else ()
+    return held(gamma, last, block, per_time, asked.batch, jumps)
 
 
 def _coordinates(

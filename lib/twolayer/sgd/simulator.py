@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.results.trajectory import Trajectory, named, risk_error
+from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, gather
@@ -74,7 +75,8 @@ def simulate(
         State at t = 0, the same for all runs.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
-        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
+        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.  One of `schedules`
+        in steps or samples is exact at every step, and of one in t the jumps are.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
         recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
@@ -170,7 +172,7 @@ def simulate(
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
     size = start.p, start.k, plan.d, plan.block, plan.projected, batch
-    what = f"{runs} runs of {samples // batch} steps, on one core"
+    what = f"{runs} runs of {samples // batch} steps{of_schedule(learning_rate)}, on one core"
     warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
