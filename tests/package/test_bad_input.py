@@ -24,7 +24,7 @@ from companion.claims import printed as paper
 from companion.figures import catalogue
 from companion.figures import make as figures
 from companion.figures.__main__ import main
-from twolayer import activations, flow, regimes
+from twolayer import activations, flow, regimes, schedules
 from twolayer.theory import clocks, diffusion, escape, exit_runs, exits, powers
 from twolayer.theory.linear_noise import fluctuations
 
@@ -111,6 +111,17 @@ GOOD = {
         "t_eval": [0.0, 0.1],
         "start": OVERLAPS,
     },
+    schedules.constant: {"rate": 0.1},
+    schedules.cosine: {"first": 1.0, "last": 0.1, "t": None, "steps": 100, "samples": None},
+    schedules.power: {"first": 1.0, "exponent": 0.5, "t0": 10.0, "in_": "t"},
+    schedules.warmup: {
+        "target": 1.0,
+        "over": 10,
+        "then": schedules.constant(0.1),
+        "first": 0.1,
+        "in_": "steps",
+    },
+    schedules.piecewise: {"pieces": {0: 1.0, 10: 0.1}, "in_": "steps"},
     fluctuations: {
         "task": TASK,
         "overlaps": OVERLAPS,

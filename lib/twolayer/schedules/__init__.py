@@ -8,8 +8,9 @@ Builds on checks.
 
 from twolayer.schedules.clock import rate_of_time
 from twolayer.schedules.files import plain, restored
+from twolayer.schedules.functions import constant, cosine, piecewise, power, warmup
 from twolayer.schedules.schedule import Schedule, of_schedule
-from twolayer.schedules.shapes import Constant, constant, cosine, piecewise, power, warmup
+from twolayer.schedules.shapes import Constant
 
 __all__ = [
     "Constant",
