@@ -250,7 +250,7 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch, swept):
 
     def stopped(*args, **options):
         calls.append(1)
-        if len(calls) == 4:  # three tries, one for every value, were before
+        if len(calls) == 4:  # the third cell
             raise KeyboardInterrupt
         return cell.run_cell(*args, **options)
 
@@ -265,6 +265,24 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch, swept):
     calls[:] = [1, 1, 1]
     with pytest.raises(KeyboardInterrupt):
         tl.sweep(tl.simulate, TASK, START, **SGD)
+
+
+def test_ctrl_c_on_an_executor_keeps_what_is_done(monkeypatch, swept):
+    real, calls = sweeps.wait, []
+
+    def interrupted(*args, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    monkeypatch.setattr(sweeps, "wait", interrupted)
+    with ThreadPoolExecutor(1) as pool, pytest.warns(RuntimeWarning, match="of 4 cells") as said:
+        found = tl.sweep(tl.simulate, TASK, START, executor=pool, **SGD)
+    assert len(said) == 1
+    done = ~np.isnan(found.risk.values).any((2, 3))
+    assert done.any()
+    assert (found.risk.values[done] == swept.risk.values[done]).all()
 
 
 def test_ctrl_c_within_a_cell_leaves_that_cell_out(swept):

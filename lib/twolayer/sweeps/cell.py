@@ -5,6 +5,7 @@ A cell is a dataset of plain floats, which can be sent, written to a file and re
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -34,20 +35,36 @@ def run_cell(
     with a run axis of `simulate`; NaN where nothing was reached.  `listener` hears of the share
     that is done.
     """
-    options = {**arguments, "t_eval": t_eval, "progress": False}
-    if solver is simulate:
-        options["on_divergence"] = "keep"
-    blew_up = False
     try:
         with listening(listener):
-            result = solver(**options)
-    except Divergence as error:
-        result, blew_up = error.trajectory, True
+            result, blew_up = call(solver, arguments, t_eval)
     except KeyboardInterrupt:
         return None
     if not (blew_up or complete(result, t_eval)):
         return None
     return aligned(result, t_eval, blew_up)
+
+
+def try_cell(solver: Callable[..., Any], arguments: Mapping[str, Any]) -> int:
+    """Call the solver at t = 0 only, which refuses what it cannot use; the numbers of a time."""
+    runs = arguments.get("runs", 1)
+    many = int(runs) if isinstance(runs, (int, np.integer)) and runs > 1 else 1
+    once = {**arguments, "runs": 1} if many > 1 else arguments
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it will be said of the cell itself
+        result = call(solver, once, np.zeros(1))[0]
+    return many * sum(np.size(each) for each in vars(result).values())
+
+
+def call(
+    solver: Callable[..., Any], arguments: Mapping[str, Any], t_eval: np.ndarray
+) -> tuple[Any, bool]:
+    """The result, and whether it blew up; of `simulate` with the runs that did so."""
+    keep = {"on_divergence": "keep"} if solver is simulate else {}
+    try:
+        return solver(**{**arguments, **keep, "t_eval": t_eval, "progress": False}), False
+    except Divergence as error:
+        return error.trajectory, True
 
 
 def run_elsewhere(

@@ -50,13 +50,18 @@ def _identity(value: Any, times: np.ndarray) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_identity(each, times) for each in value)}]"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        names = [each.name for each in dataclasses.fields(value) if each.name != "provenance"]
+        fields = {name: getattr(value, name) for name in names}
         return f"{type(value).__name__}({_identity(fields, times)})"
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={_identity(each, times)}" for name, each in value.items())
     if callable(value):
-        seen = np.array([value(float(t)) for t in times], dtype=float)
-        return f"{getattr(value, '__name__', type(value).__name__)} {_hash(seen.tobytes())}"
+        name = str(getattr(value, "__name__", type(value).__name__))
+        try:
+            seen = np.array([value(float(t)) for t in times], dtype=float)
+        except Exception:  # it is no function of t, or fails at one: its call will say so
+            return name
+        return f"{name} {_hash(seen.tobytes())}"
     return repr(value)
 
 

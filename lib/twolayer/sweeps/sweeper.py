@@ -28,7 +28,7 @@ from twolayer.support.checks import (
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress
 from twolayer.support.threads import is_local
-from twolayer.sweeps.cell import one_thread, run_cell, run_elsewhere
+from twolayer.sweeps.cell import one_thread, run_cell, run_elsewhere, try_cell
 from twolayer.sweeps.dataset import assemble
 from twolayer.sweeps.grid import Grid, in_cell, make_grid
 from twolayer.sweeps.kept import Kept, kept
@@ -134,7 +134,11 @@ def sweep(
         rest = [cell for cell in grid.cells if cell not in found]
         stopped = False
         run = _run_here if executor is None else _run_there
-        with Progress(float(max(1, len(rest))), "sweep", progress) as bar:
+        with (
+            warnings.catch_warnings(),
+            Progress(float(max(1, len(rest))), "sweep", progress) as bar,
+        ):
+            warnings.filterwarnings("ignore", "interrupted", RuntimeWarning)  # said once, below
             try:
                 run(grid, rest, t_eval, executor, store, found, bar)
             except KeyboardInterrupt:
@@ -160,29 +164,14 @@ def _look_ahead(grid: Grid, t_eval: np.ndarray, executor: Executor | None, store
         arguments = grid.arguments(cell)
         if np.count_nonzero(cell) <= 1:  # every value once, with the first ones of the others
             _check_can_be_sent(arguments, executor)
-            most = max(most, _try_at_start(grid, cell, arguments, t_eval))
+            try:
+                most = max(most, t_eval.size * try_cell(grid.solver, arguments))
+            except InvalidInput as error:
+                raise in_cell(error, grid.label(cell)) from error
             check_fits_in_memory("over", f"{cells} cells", 2.0 * cells * most)
         if (data := store.read(cell, arguments)) is not None:
             found[cell] = data
     return found
-
-
-def _try_at_start(
-    grid: Grid, cell: tuple[int, ...], arguments: dict[str, Any], t_eval: np.ndarray
-) -> int:
-    """Call the solver at t = 0 only; how many numbers the cell will have."""
-    runs = arguments.get("runs", 1)
-    many = isinstance(runs, (int, np.integer)) and runs > 1
-    once = {**arguments, "runs": 1} if many else arguments
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it will be said of the cell itself
-        try:
-            data = run_cell(grid.solver, once, np.zeros(1))
-        except InvalidInput as error:
-            raise in_cell(error, grid.label(cell)) from error
-    if data is None:
-        raise KeyboardInterrupt
-    return sum(each.size for each in data.values()) * t_eval.size * int(runs if many else 1)
 
 
 def _check_can_be_sent(arguments: Mapping[str, Any], executor: Executor | None) -> None:
@@ -213,17 +202,15 @@ def _run_here(
     around = copy_context()  # whoever listens to the sweep hears of the bar, not of a cell
     for done, cell in enumerate(rest):
         arguments = grid.arguments(cell)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "interrupted", RuntimeWarning)
-            try:
-                data = run_cell(
-                    grid.solver,
-                    arguments,
-                    t_eval,
-                    lambda share, done=done: around.run(bar.to, done + share),
-                )
-            except Exception as error:
-                raise _named(error, grid.label(cell)) from error.__cause__
+        try:
+            data = run_cell(
+                grid.solver,
+                arguments,
+                t_eval,
+                lambda share, done=done: around.run(bar.to, done + share),
+            )
+        except Exception as error:
+            raise _named(error, grid.label(cell)) from error.__cause__
         if data is None:
             raise KeyboardInterrupt
         found[cell] = data
@@ -264,11 +251,11 @@ def _run_there(
                 if not sent:
                     return
                 for future in wait(sent, return_when=FIRST_COMPLETED).done:
-                    label = grid.label(sent[future])
+                    cell = sent[future]
                     try:
                         take(future)
                     except Exception as error:
-                        raise _named(error, label) from error.__cause__
+                        raise _named(error, grid.label(cell)) from error.__cause__
                     bar.to(float(len(found) - before))
         except BaseException:
             go_on.cleanup()
