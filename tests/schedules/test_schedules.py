@@ -147,6 +147,18 @@ def test_sgd_is_exact_at_every_step(schedule, batch):
         np.testing.assert_allclose(run.Q[0, n], W @ W.T / D, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize("method", ["direct", "projected"])
+def test_compiled_and_numpy_agree(method, batch):
+    """To rounding, on the same random numbers, for activations that the kernels do not know."""
+    erf = tl.activations.get("erf")
+    own = tl.Task(tl.Activation.of(erf.sigma, erf.derivative), noise=0.1)
+    start, schedule = tl.Weights.gaussian(p=P, k=2, d=200, seed=1), s.cosine(2.0, 0.1, steps=500)
+    options = {"learning_rate": schedule, "t_eval": [0.3, 1.0], "method": method, "batch": batch}
+    found = [tl.simulate(task, start, **options) for task in (TASK, own)]
+    np.testing.assert_allclose(found[0].Q, found[1].Q, rtol=1e-10, atol=1e-12)
+
+
 def test_a_constant_schedule_has_the_bits_of_the_number():
     options = {"t_eval": [0, 1], "seed": 3}
     number = tl.simulate(TASK, START, learning_rate=0.5, **options)

@@ -90,11 +90,11 @@ def one_thread(solver: Callable[..., Any]) -> AbstractContextManager[object]:
 def complete(result: Trajectory | MeanFieldTrajectory, asked: np.ndarray) -> bool:
     """Whether a result has all that was asked for, not what Ctrl-C has left of it."""
     told = result.provenance
-    if np.any(told.get("stopped_at_risk") or False):
-        return True
+    if "run_numbers" in told or told.get("stopped_at_risk"):
+        return "run_numbers" not in told
     if getattr(result, "steps", None) is None:
         return result.t.size == asked.size
-    return "run_numbers" not in told and bool(result.steps[-1] == told["steps"])
+    return bool(result.steps[-1] == told["steps"])
 
 
 def recorded_for(

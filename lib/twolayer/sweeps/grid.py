@@ -138,7 +138,8 @@ def make_grid(
         if name in grid.functions:
             raise InvalidInput(name, "a function of swept names", allowed)
     for name, each in parameters.items():
-        if each.default is inspect.Parameter.empty and name not in {*given, *over}:
+        needed = each.default is inspect.Parameter.empty or name == "t_eval"
+        if needed and name not in {*given, *over}:
             raise InvalidInput(name, "nothing", f"given, or swept: {solver.__name__} needs it")
     return grid
 
