@@ -93,7 +93,7 @@ def complete(result: Trajectory | MeanFieldTrajectory, asked: np.ndarray) -> boo
     if "run_numbers" in told or told.get("stopped_at_risk"):
         return "run_numbers" not in told
     if getattr(result, "steps", None) is None:
-        return result.t.size == asked.size
+        return result.t.size == np.unique(asked).size
     return bool(result.steps[-1] == told["steps"])
 
 
@@ -114,8 +114,8 @@ def recorded_for(
     """
     t, steps = result.t, getattr(result, "steps", None)
     if steps is None:
-        at = np.arange(asked.size)
-        return np.minimum(at, t.size - 1), at < t.size
+        at = np.minimum(np.searchsorted(t, asked), t.size - 1)
+        return at, t[at] == asked
     told, p = result.parameters, result.M.shape[-2]
     if isinstance(told["learning_rate"], float):
         rate = told["learning_rate"] / (p * told["d"] * told["batch"])
