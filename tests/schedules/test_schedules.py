@@ -252,13 +252,18 @@ def test_sgd_lies_on_the_flow():
     assert sgd.risk.mean(0) == pytest.approx(flow.risk, rel=0.01)
 
 
-def test_other_terms_take_d_for_the_clock_only():
+def test_other_terms_and_batches_take_d_for_the_clock_only():
     start, clock = START.overlaps(), {"learning_rate": IN_STEPS[0], "t_eval": [0.5, 1.0]}
     noise = tl.solve(TASK, start, terms="gradient-flow+noise", d=50, **clock)
     gamma, _ = rate_of_time(IN_STEPS[0], P, 50, 1, 1.0)
     clock["learning_rate"] = gamma
     same = tl.solve(TASK, start, terms="gradient-flow+noise", **clock)
     np.testing.assert_allclose(noise.Q, same.Q, rtol=1e-8)
+    full = tl.solve(TASK, start, learning_rate=IN_STEPS[1], d=50, batch=2, t_eval=[0.5, 1.0])
+    clock["learning_rate"] = rate_of_time(IN_STEPS[1], P, 50, 2, 1.0)[0]
+    same = tl.solve(TASK, start, batch=2, **clock)
+    np.testing.assert_allclose(full.Q, same.Q, rtol=1e-8)
+    assert full.parameters["d"] == 50
 
 
 # --- files, sweeps --------------------------------------------------------------------------

@@ -76,8 +76,8 @@ def solve(
     ----------------
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
-        pre-activations (`flow`); at least the rank of P.  Infinite by default.  With any terms: the
-        dimension for the clock of a schedule in steps or samples.
+        pre-activations (`flow`); at least the rank of P.  Infinite by default.  A schedule in steps
+        or samples needs it for its clock; with other terms, or batches, it is for that alone.
     second_layer_rate : float
         η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
         da/dt = (η/γ) Ψ^a; it does not move by default.
@@ -165,7 +165,8 @@ def solve(
     else:
         gamma = check_schedule(1.0)
     for_clock = check_integer("d", d, 1) if clock else None
-    d = None if clock and terms != "full" else dimension(terms, overlaps.P, d)
+    apart = clock and (terms != "full" or batch > 1)  # d is for the clock alone
+    d = None if apart else dimension(terms, overlaps.P, d)
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
         floor = task.noise / 2

@@ -82,8 +82,8 @@ def sweep(
         The variables of the results' `to_xarray`, on the swept dimensions and their own.
 
         - Coordinates are the values if these are numbers or strings, else their names or indices.
-        - `time` are the times asked for, as they are; for each `recorded_time` is what was recorded,
-          of `simulate` the nearest whole step.
+        - `time` are the times asked for, as they are; for each `recorded_time` is when was
+          recorded, of `simulate` the nearest whole step.
         - `diverged`, with the runs of `simulate`: what blew up, and is NaN from there on.
         - Results of fewer students, targets or runs are padded by NaN.
         - A swept name that is a variable's, too, as ``P``, has the dimension ``P_swept``.
