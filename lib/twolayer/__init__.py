@@ -17,6 +17,7 @@ from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
+from twolayer.support.versions import version_of
 
 __all__ = [
     "Activation",
@@ -38,3 +39,9 @@ __all__ = [
     "solve",
     "solve_mean_field",
 ]
+
+__version__ = version_of("twolayer")
+
+
+def __dir__() -> list[str]:
+    return __all__

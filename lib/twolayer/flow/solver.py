@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from twolayer.flow.accuracy import refined
 from twolayer.flow.method import method_for
-from twolayer.flow.terms import TERMS, dimension
+from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
@@ -31,7 +31,7 @@ from twolayer.support.checks import (
     check_schedule,
     check_times,
 )
-from twolayer.support.integrate import ODE_METHODS, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, integrate, warn_of_cost
 from twolayer.support.versions import provenance
 
 
@@ -41,13 +41,13 @@ def solve(
     *,
     t_eval: ArrayLike,
     learning_rate: float | Callable[[float], float] | None = None,
-    terms: str = "full",
+    terms: Terms = "full",
     d: int | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     rtol: float = 1e-10,
     atol: float = 1e-13,
-    method: str = "auto",
+    method: Integrator = "auto",
     stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> Trajectory:

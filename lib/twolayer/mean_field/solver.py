@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, make_field, settled
+from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, SelfTerm, make_field, settled
 from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
@@ -32,7 +32,7 @@ from twolayer.support.checks import (
     check_positive,
     check_times,
 )
-from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, for_stiff, integrate, warn_of_cost
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
@@ -46,11 +46,11 @@ def solve_mean_field(
     t_eval: ArrayLike,
     a_star: ArrayLike | None = None,
     second_layer_ratio: float = 0.0,
-    self_term: str = "none",
+    self_term: SelfTerm = "none",
     nodes: int = 24,
     rtol: float = 1e-8,
     atol: float = 1e-12,
-    method: str = "auto",
+    method: Integrator = "auto",
     progress: bool = True,
 ) -> MeanFieldTrajectory:
     """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).

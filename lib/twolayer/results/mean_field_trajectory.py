@@ -93,6 +93,10 @@ class MeanFieldTrajectory(Result):
         variables = {name: (*value, {"units": "1"}) for name, value in data.items()}
         return xarray.Dataset(variables, {"time": time}, self._labels()).copy(deep=True)
 
+    @property
+    def _norms(self) -> np.ndarray:
+        return self.q_total
+
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
         T, p, k = arrays["M"].shape

@@ -1,4 +1,4 @@
-"""What both kinds of trajectory share: the risk, second layers of ones, and their files.
+"""What both kinds of trajectory share: equality, second layers of ones, and their files.
 
 A file keeps the task by the names of its activations; one with functions of the user's own is
 read back with that task in hand.
@@ -17,6 +17,7 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
 from twolayer.problem.task import Task, known_by
+from twolayer.results.shown import Shown
 from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
@@ -24,18 +25,17 @@ if TYPE_CHECKING:
     import xarray
 
 
-class Result:
-    """Base of `Trajectory` and `MeanFieldTrajectory`, which add their arrays."""
+class Result(Shown):
+    """Base of `Trajectory` and `MeanFieldTrajectory`, which add their arrays.
+
+    Results are equal if they are of one class and all their arrays (NaN equals NaN), their tasks
+    and their parameters are; what provenance says, versions and times of day, does not count.
+    They have no hash, as arrays have none.
+    """
 
     #: What a file of this kind calls itself, and the arrays that it holds beside the time.
     FORMAT: ClassVar[str]
     ARRAYS: ClassVar[tuple[str, ...]]
-
-    M: np.ndarray
-    excess_risk: np.ndarray
-    task: Task
-    parameters: Mapping[str, Any]
-    provenance: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
@@ -48,10 +48,21 @@ class Result:
         self.__dict__.update(state)
         read_only(self)
 
-    @property
-    def risk(self) -> np.ndarray:
-        """Population risk R = excess risk + Δ/2, label noise included."""
-        return self.excess_risk + self.task.noise / 2
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return (
+            dict(self.parameters) == dict(other.parameters)
+            and _same_task(self.task, other.task)
+            and all(_same(getattr(self, name), getattr(other, name)) for name in self._compared())
+        )
+
+    __hash__ = None
+
+    @classmethod
+    def _compared(cls) -> tuple[str, ...]:
+        """The arrays that make a result what it is."""
+        return ("t", *cls.ARRAYS)
 
     def to_xarray(self) -> xarray.Dataset:
         """The same as a labelled dataset."""
@@ -166,6 +177,20 @@ def read_only(holder: object) -> None:
             object.__setattr__(holder, name, value)
 
 
+def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    """Whether two arrays, or none, are equal, NaN to NaN."""
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first, second, equal_nan=True)
+
+
+def _same_task(first: Task, second: Task) -> bool:
+    """Whether two tasks are equal; their functions may be copies, from another process."""
+    if first == second:
+        return True
+    return _names(first) == _names(second) and np.array_equal(known_by(first), known_by(second))
+
+
 def _whole(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Steps as they were, from a file that holds them as floats."""
     if values.shape != shape or not (values == np.floor(values)).all():
@@ -185,7 +210,8 @@ def _names(task: Task) -> dict[str, Any]:
 def _name(activation: Activation) -> str:
     """Its name in a file, where one of ours is known by it: a namesake of one of ours is not."""
     ours = (ACTIVATIONS | OTHERS).get(activation.name)
-    return activation.name if ours in (None, activation) else f"own {activation.name}"
+    known = ours is None or activation.code == ours.code  # a copy, from another process, too
+    return activation.name if known else f"own {activation.name}"
 
 
 def _own(names: Mapping[str, Any]) -> list[str]:

@@ -159,6 +159,14 @@ class Trajectory(Result):
         }
         return xarray.Dataset(labelled, coords, self._labels()).copy(deep=True)
 
+    @property
+    def _norms(self) -> np.ndarray:
+        return self.Q if self.Q.ndim < self.M.ndim else np.diagonal(self.Q, axis1=-2, axis2=-1)
+
+    @classmethod
+    def _compared(cls) -> tuple[str, ...]:
+        return (*super()._compared(), "steps")
+
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
         lead, (p, k) = arrays["excess_risk"].shape, arrays["M"].shape[-2:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from twolayer.sgd.state import Outcome
 from twolayer.support.versions import provenance
 
 #: What is to be done about runs that blow up.
-ON_DIVERGENCE = ("raise", "keep")
+OnDivergence = Literal["raise", "keep"]
+ON_DIVERGENCE: tuple[str, ...] = get_args(OnDivergence)
 
 
 def gather(

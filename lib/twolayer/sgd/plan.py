@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from twolayer.support.checks import (
 from twolayer.support.versions import versions
 
 #: What of Q is recorded.
-RECORDS = ("overlaps", "norms")
+Record = Literal["overlaps", "norms"]
+RECORDS: tuple[str, ...] = get_args(Record)
 
 #: A schedule is evaluated, and kept, for so many blocks at most.
 _MAX_BLOCKS = 10**7

@@ -23,9 +23,9 @@ from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
-from twolayer.sgd.gathering import ON_DIVERGENCE, gather
-from twolayer.sgd.method import METHODS, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
+from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
+from twolayer.sgd.method import METHODS, Method, cost
+from twolayer.sgd.plan import RECORDS, Asked, Plan, Record, make_plan
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -58,9 +58,9 @@ def simulate(
     d: int | None = None,
     runs: int = 1,
     seed: int = 0,
-    method: str = "auto",
-    record: str = "overlaps",
-    on_divergence: str = "raise",
+    method: Method = "auto",
+    record: Record = "overlaps",
+    on_divergence: OnDivergence = "raise",
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
