@@ -33,6 +33,7 @@ WEIGHTS = tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
 OVERLAPS = WEIGHTS.overlaps()
 PARTICLES = tl.Particles.from_weights(WEIGHTS)
 SOLUTION = tl.solve(TASK, OVERLAPS, learning_rate=0.1, t_eval=[0.0, 1.0])
+MEAN_FIELD = tl.solve_mean_field(SQUARE, PARTICLES, OVERLAPS.P, d=20, t_eval=[0.0, 0.1])
 SECONDS = 20  # no bad input is looked at for longer
 
 
@@ -67,6 +68,7 @@ GOOD = {
         "task": TASK,
         "overlaps": OVERLAPS,
         "t_eval": [0.0, 1.0],
+        "steps": None,
         "learning_rate": 0.1,
         "terms": "full",
         "d": 5,
@@ -83,6 +85,7 @@ GOOD = {
         "start": WEIGHTS,
         "learning_rate": 0.1,
         "t_eval": [0.0, 1.0],
+        "steps": None,
         "second_layer_rate": 0.0,
         "batch": 1,
         "d": None,
@@ -131,6 +134,8 @@ GOOD = {
     tl.Particles.from_weights: {"weights": WEIGHTS},
     tl.Particles.quadrature: {"P": [[1.0]], "d": 3, "order": 4},
     SOLUTION.overlaps: {"time": 0, "run": 0},
+    SOLUTION.to_xarray: {"time": "recorded"},
+    MEAN_FIELD.to_xarray: {"time": "recorded"},
     SOLUTION.save: {"path": "result.nc"},
     tl.Trajectory.load: {"path": "result.nc", "task": None},
     tl.MeanFieldTrajectory.load: {"path": "mean_field.nc", "task": None},

@@ -30,7 +30,7 @@ from twolayer.support.checks import (
     check_integer,
     check_layer_rate,
     check_positive,
-    check_times,
+    check_times_asked,
 )
 from twolayer.support.integrate import ODE_METHODS, Integrator, for_stiff, integrate, warn_of_cost
 from twolayer.support.unknowns import Unknowns
@@ -126,7 +126,8 @@ def solve_mean_field(
     """
     check_instance("task", task, Task)
     check_instance("particles", particles, Particles)
-    t_eval = check_times("t_eval", t_eval)
+    t_asked = check_times_asked("t_eval", t_eval)
+    t_eval = np.unique(t_asked)
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     check_choice("method", method, ("auto", *ODE_METHODS))
     nodes = check_integer("nodes", nodes, 2)
@@ -211,6 +212,7 @@ def solve_mean_field(
         task=task,
         a=np.array([a for _, _, a in states]).reshape(n, p),
         a_star=a_star,
+        t_asked=t_asked,
         parameters={
             "d": "inf" if d == math.inf else d,
             "second_layer_ratio": ratio,

@@ -17,12 +17,17 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
 from twolayer.problem.task import Task, known_by
+from twolayer.results.axes import Times, rows_of
 from twolayer.results.shown import Shown
 from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
 if TYPE_CHECKING:
     import xarray
+
+
+#: What a file may hold of what was asked for.
+ASKED = ("t_asked", "steps_asked")
 
 
 class Result(Shown):
@@ -36,6 +41,8 @@ class Result(Shown):
     #: What a file of this kind calls itself, and the arrays that it holds beside the time.
     FORMAT: ClassVar[str]
     ARRAYS: ClassVar[tuple[str, ...]]
+
+    t_asked: np.ndarray | None
 
     def __post_init__(self) -> None:
         for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
@@ -64,9 +71,17 @@ class Result(Shown):
         """The arrays that make a result what it is."""
         return ("t", *cls.ARRAYS)
 
-    def to_xarray(self) -> xarray.Dataset:
-        """The same as a labelled dataset."""
+    def to_xarray(self, time: Times = "recorded") -> xarray.Dataset:
+        """The same as a labelled dataset, on the recorded times or on those asked for."""
         raise NotImplementedError
+
+    def _asked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times asked for (A,), and where each is among those recorded (A,), −1 if nowhere."""
+        times = self.t if self.t_asked is None else self.t_asked
+        steps, asked = getattr(self, "steps", None), getattr(self, "steps_asked", None)
+        if steps is None or asked is None:
+            return times, rows_of(times, self.t)
+        return times, rows_of(asked, steps)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write to a NetCDF file, whole or not at all; an existing one is replaced.
@@ -85,9 +100,14 @@ class Result(Shown):
         True
         """
         data = self.to_xarray()
-        if "steps" in data.coords:  # NetCDF 3 has no integers of 64 bits
-            data = data.reset_coords("steps")
-            data["steps"] = data["steps"].astype(float)
+        for name in ASKED:
+            if getattr(self, name, None) is not None:
+                data[name] = ("asked", getattr(self, name), {"long_name": "asked for"})
+        for name in {"steps", "samples", "steps_asked"} & set(data.variables):
+            data[name] = data[name].astype(float)  # NetCDF 3 has no integers of 64 bits
+        if "steps" in data.coords:
+            data = data.reset_coords(("steps", "samples"))
+            data.attrs["coordinates"] = "steps samples"  # which NetCDF keeps for the whole file
         return write_netcdf(data, path)
 
     @classmethod
@@ -121,6 +141,7 @@ class Result(Shown):
             finite(cls._kept(arrays, rest["provenance"].get("diverged", [])))
             if "steps" in data.variables:
                 rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
+            rest |= _asked_for({n: data.variables[n].values for n in ASKED if n in data.variables})
             task = _named_task(written) if task is None else task
         except (LookupError, TypeError, ValueError) as error:
             allowed = f"a file of the format {cls.FORMAT!r} ({error})"
@@ -189,6 +210,18 @@ def _same_task(first: Task, second: Task) -> bool:
     if first == second:
         return True
     return _names(first) == _names(second) and np.array_equal(known_by(first), known_by(second))
+
+
+def _asked_for(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What was asked for, from a file: times, and maybe as many steps."""
+    finite(arrays)
+    for values in arrays.values():
+        if values.ndim != 1 or values.shape != arrays["t_asked"].shape:
+            raise ValueError("with times asked for that do not fit each other")
+        if (np.diff(values) < 0).any():
+            raise ValueError("with times asked for that decrease")
+    steps = {n: _whole(values, values.shape) for n, values in arrays.items() if n != "t_asked"}
+    return {**arrays, **steps}
 
 
 def _whole(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

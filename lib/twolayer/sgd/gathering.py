@@ -58,6 +58,8 @@ def gather(
         a=_stacked(rows, "a", count),
         a_star=plan.a_star,
         steps=plan.samples[:count] // plan.batch,
+        t_asked=plan.t_asked,
+        steps_asked=plan.steps_asked,
         parameters={
             "learning_rate": learning_rate,
             "second_layer_rate": plan.second_layer_rate,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, known_by
+from twolayer.sgd.clock import rates_and_steps, starts_of
 from twolayer.sgd.method import by_batches, choose
 from twolayer.support.checks import (
     InvalidInput,
@@ -30,11 +31,6 @@ from twolayer.support.versions import versions
 #: What of Q is recorded.
 Record = Literal["overlaps", "norms"]
 RECORDS: tuple[str, ...] = get_args(Record)
-
-#: A schedule is evaluated, and kept, for so many blocks at most.
-_MAX_BLOCKS = 10**7
-#: A step count beyond this is not exact in floating point.
-_MAX_STEPS = 2**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +63,8 @@ class Plan:
     seed : int
     record : str
         One of `RECORDS`.
+    t_asked, steps_asked : array, shape (A,)
+        The times asked for, and the nearest steps; of these `samples` has each once.
     """
 
     task: Task
@@ -85,6 +83,8 @@ class Plan:
     projected: bool
     seed: int
     record: str
+    t_asked: np.ndarray
+    steps_asked: np.ndarray
 
     @property
     def rate(self) -> float:
@@ -107,7 +107,7 @@ class Plan:
         if not self.rates.size:
             return samples * self.rate
         block = np.minimum(samples // self.block, self.rates.size - 1)
-        return _starts(self.rates, self.block)[block] + self.rates[block] * (
+        return starts_of(self.rates, self.block)[block] + self.rates[block] * (
             samples - block * self.block
         )
 
@@ -165,12 +165,13 @@ class Asked:
     start: Weights | Overlaps
     d: int | None
     learning_rate: float | Callable[[float], float]
-    t_eval: np.ndarray
+    t_eval: np.ndarray | None
     seed: int
     method: str
     record: str
     second_layer_rate: float = 0.0
     batch: int = 1
+    steps: np.ndarray | None = None
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -186,7 +187,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     width = start.p + start.k + gram if method == "projected" else 0
     check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
-    rates, samples = _units(asked, gamma, block, start.p * d * batch)
+    units = gamma, callable(asked.learning_rate), block, batch, start.p * d * batch
+    rates, steps = rates_and_steps(asked.t_eval, asked.steps, *units)
     plan = Plan(
         task=asked.task,
         learning_rate=gamma(0.0),
@@ -199,12 +201,16 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         second_layer_rate=asked.second_layer_rate,
         batch=batch,
         rates=rates,
-        samples=samples,
+        samples=np.unique(batch * steps),
         block=block,
         projected=method == "projected",
         seed=asked.seed,
         record=asked.record,
+        t_asked=np.empty(0) if asked.t_eval is None else asked.t_eval,
+        steps_asked=steps,
     )
+    if asked.t_eval is None:
+        plan = replace(plan, t_asked=plan.times(batch * steps))
     return plan, why
 
 
@@ -222,55 +228,6 @@ def _dimension(start: Weights | Overlaps, d: int | None) -> int:
     if d < start.p + start.k and d < start.rank:
         raise InvalidInput("d", str(d), f"at least {start.rank}, the rank of Ω")
     return d
-
-
-def _units(
-    asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of a schedule γ/(p d b) in each block; and the samples after which to record."""
-    rate, last = gamma(0.0) / per_time, float(asked.t_eval[-1])
-    if rate == 0:
-        allowed = f"larger: γ/(p d b) is not distinguishable from 0 for p d b = {per_time}"
-        raise InvalidInput("learning_rate", f"{gamma(0.0):g}", allowed)
-    if last / rate >= _MAX_STEPS:
-        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
-        raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
-    scheduled = callable(asked.learning_rate)
-    rates = _rates(gamma, last, block, per_time) if scheduled else np.empty(0)
-    steps = _steps(asked.t_eval, rate, rates, block, asked.batch)
-    return rates, np.unique(asked.batch * steps)
-
-
-def _rates(gamma: Callable[[float], float], last: float, block: int, per_time: int) -> np.ndarray:
-    """γ/(p d b) in every block up to the last time: a schedule is held for a block.
-
-    A block is a short time, B γ/(p d b); how long depends on γ alone, not on what is recorded.
-    """
-    rates, t = [], 0.0
-    while t <= last:
-        rates.append(gamma(t) / per_time)
-        t += block * rates[-1]
-        if len(rates) > _MAX_BLOCKS:
-            allowed = f"at most {t:.3g} for this schedule, the time of {_MAX_BLOCKS:.0e} blocks"
-            raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
-    return np.array(rates)
-
-
-def _starts(rates: np.ndarray, block: int) -> np.ndarray:
-    """The times at which blocks begin."""
-    return np.concatenate(([0.0], np.cumsum(block * rates[:-1])))
-
-
-def _steps(
-    t_eval: np.ndarray, rate: float, rates: np.ndarray, block: int, batch: int
-) -> np.ndarray:
-    """The nearest whole steps of b samples."""
-    if not rates.size:
-        return np.rint(t_eval / (rate * batch)).astype(np.int64)
-    starts = _starts(rates, block)
-    at = np.searchsorted(starts, t_eval, "right") - 1
-    inside = np.rint((t_eval - starts[at]) / (rates[at] * batch)).astype(np.int64)
-    return at * (block // batch) + inside
 
 
 def _coordinates(

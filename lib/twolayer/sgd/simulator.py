@@ -37,8 +37,10 @@ from twolayer.support.checks import (
     check_instance,
     check_integer,
     check_layer_rate,
+    check_one_clock,
     check_seed,
-    check_times,
+    check_steps,
+    check_times_asked,
 )
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress, warn_of_minutes
@@ -52,7 +54,8 @@ def simulate(
     start: Weights | Overlaps,
     *,
     learning_rate: float | Callable[[float], float],
-    t_eval: ArrayLike,
+    t_eval: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     d: int | None = None,
@@ -77,8 +80,10 @@ def simulate(
         (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
-        recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
-        their times.
+        recorded at the nearest whole step, once; the result's `steps` are these, its `t` their
+        times, and its `samples` the steps times `batch`.
+    steps : array_like of integers, shape (T,)
+        In place of `t_eval`: the steps after which to record, >= 0, that do not decrease.
     d : int
         Dimension of the data; needed with overlaps, at least the rank of Ω.
     runs : int
@@ -153,7 +158,9 @@ def simulate(
     """
     started = time.perf_counter()
     check_instance("task", task, Task)
-    t_eval = check_times("t_eval", t_eval)
+    check_one_clock(t_eval, steps)
+    t_eval = None if t_eval is None else check_times_asked("t_eval", t_eval)
+    steps = None if steps is None else check_steps(steps)
     batch = check_integer("batch", batch, 1, _LARGEST_BATCH)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     runs = check_integer("runs", runs, 1)
@@ -165,7 +172,7 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
-    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch, steps)
     plan, why = make_plan(asked)
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
