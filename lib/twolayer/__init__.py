@@ -10,6 +10,7 @@ arXiv:2302.05882).  Data flows one way:
 from twolayer import regimes
 from twolayer.activations import Activation
 from twolayer.citing import citation
+from twolayer.crossing import time_to
 from twolayer.flow import solve
 from twolayer.mean_field import Particles, solve_mean_field
 from twolayer.problem import Overlaps, QuadratureWarning, Task, Weights, excess_risk, risk
@@ -38,6 +39,7 @@ __all__ = [
     "simulate",
     "solve",
     "solve_mean_field",
+    "time_to",
 ]
 
 __version__ = version_of("twolayer")

@@ -33,6 +33,7 @@ WEIGHTS = tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
 OVERLAPS = WEIGHTS.overlaps()
 PARTICLES = tl.Particles.from_weights(WEIGHTS)
 SOLUTION = tl.solve(TASK, OVERLAPS, learning_rate=0.1, t_eval=[0.0, 1.0])
+LEVEL = float(SOLUTION.risk.mean())  # between the two
 MEAN_FIELD = tl.solve_mean_field(SQUARE, PARTICLES, OVERLAPS.P, d=20, t_eval=[0.0, 0.1])
 SECONDS = 20  # no bad input is looked at for longer
 
@@ -94,6 +95,7 @@ GOOD = {
         "method": "auto",
         "record": "overlaps",
         "on_divergence": "raise",
+        "stop_at_risk": None,
         "executor": None,
         "progress": False,
         "checkpoint": None,
@@ -128,12 +130,15 @@ GOOD = {
         "rtol": 1e-6,
         "atol": 1e-9,
         "method": "DOP853",
+        "stop_at_risk": None,
         "progress": False,
     },
     tl.Particles: {"m": [[0.5], [0.0]], "q": [0.7, 1.0], "weight": None, "finite": True, "a": None},
     tl.Particles.from_weights: {"weights": WEIGHTS},
     tl.Particles.quadrature: {"P": [[1.0]], "d": 3, "order": 4},
     SOLUTION.overlaps: {"time": 0, "run": 0},
+    tl.time_to: {"result": SOLUTION, "risk": LEVEL, "learning_rate": None},
+    SOLUTION.time_to: {"risk": LEVEL, "learning_rate": None},
     SOLUTION.to_xarray: {"time": "recorded"},
     MEAN_FIELD.to_xarray: {"time": "recorded"},
     SOLUTION.save: {"path": "result.nc"},
@@ -303,7 +308,9 @@ def try_one(call, name, value):
         assert name == "path"
         assert str(caught).startswith(("cannot save to", "there is no file")), caught
     for array in numbers_of(result):
-        assert array.dtype.kind != "f" or not np.isnan(array).any(), (call, name, value)
+        never = name == "risk" and call in (tl.time_to, SOLUTION.time_to)  # NaN says that
+        bad = array.dtype.kind == "f" and np.isnan(array).any()
+        assert never or not bad, (call, name, value)
     return caught is not None
 
 

@@ -32,6 +32,7 @@ from twolayer.support.checks import (
     check_positive,
     check_schedule,
     check_steps,
+    check_stop,
     check_times_asked,
 )
 from twolayer.support.integrate import ODE_METHODS, Integrator, integrate, warn_of_cost
@@ -183,10 +184,7 @@ def solve(
     t_eval = t_asked[each]
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
-        floor = task.noise / 2
-        stop_at_risk = check_positive("stop_at_risk", stop_at_risk)
-        if stop_at_risk <= floor:
-            raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     T, p, k = t_eval.size, overlaps.p, overlaps.k

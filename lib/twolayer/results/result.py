@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -65,6 +65,18 @@ class Result(Shown):
         )
 
     __hash__ = None
+
+    def time_to(
+        self, risk: float, learning_rate: Callable[[float], float] | None = None
+    ) -> float | np.ndarray:
+        """The time at which the population risk first is at most `risk`: see `twolayer.time_to`.
+
+        One for each run, shape (R,), of `simulate`, recorded; a number, on the solution between
+        recorded times, of `solve` and `solve_mean_field`.  NaN where it is never reached.
+        """
+        from twolayer.crossing import time_to  # above us, as it asks the solvers
+
+        return time_to(self, risk, learning_rate)
 
     @classmethod
     def _compared(cls) -> tuple[str, ...]:
@@ -138,7 +150,7 @@ class Result(Shown):
                 raise ValueError("with arrays that do not fit each other")
             written = from_json(data.attrs["task"])
             rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
-            finite(cls._kept(arrays, rest["provenance"].get("diverged", [])))
+            finite(cls._kept(arrays, _ended(rest["provenance"])))
             if "steps" in data.variables:
                 rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
             rest |= _asked_for({n: data.variables[n].values for n in ASKED if n in data.variables})
@@ -161,13 +173,13 @@ class Result(Shown):
 
     @classmethod
     def _kept(
-        cls, arrays: Mapping[str, np.ndarray], diverged: Sequence[int]
+        cls, arrays: Mapping[str, np.ndarray], ended: Sequence[int]
     ) -> Mapping[str, np.ndarray]:
-        """The arrays with zeros for what runs that diverged have lost: the end of each."""
-        if not diverged:
+        """The arrays with zeros for what runs that ended early do not have: the end of each."""
+        if not ended:
             return arrays
         lost = np.isnan(arrays["excess_risk"]) & np.isin(
-            np.arange(len(arrays["M"])), diverged
+            np.arange(len(arrays["M"])), ended
         ).reshape(-1, 1)
         lost &= np.logical_and.accumulate(lost[:, ::-1], axis=1)[:, ::-1]
         out = {name: values.copy() for name, values in arrays.items()}
@@ -210,6 +222,12 @@ def _same_task(first: Task, second: Task) -> bool:
     if first == second:
         return True
     return _names(first) == _names(second) and np.array_equal(known_by(first), known_by(second))
+
+
+def _ended(provenance: Mapping[str, Any]) -> list[int]:
+    """The runs that ended before the last time: they diverged, or stopped as they were asked to."""
+    stopped = provenance.get("stopped_at_risk", [])  # of an ODE, whether it did
+    return [*provenance.get("diverged", []), *(stopped if isinstance(stopped, list) else [])]
 
 
 def _asked_for(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -106,7 +106,7 @@ class Trajectory(Result):
         Raises
         ------
         InvalidInput
-            If only the norms were recorded, or the run had blown up by then.
+            If only the norms were recorded, or the run had blown up, or stopped, by then.
 
         Examples
         --------
@@ -125,7 +125,7 @@ class Trajectory(Result):
         run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
         if np.isnan(self.excess_risk[where]):
-            got = f"{time} of run {run}, which had left the range of finite numbers"
+            got = f"{time} of run {run}, which had blown up or stopped before"
             raise InvalidInput("time", got, "earlier")
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 

@@ -65,6 +65,8 @@ class Plan:
         One of `RECORDS`.
     t_asked, steps_asked : array, shape (A,)
         The times asked for, and the nearest steps; of these `samples` has each once.
+    stop_at_risk : float, optional
+        The population risk at which a run ends.
     """
 
     task: Task
@@ -85,6 +87,12 @@ class Plan:
     record: str
     t_asked: np.ndarray
     steps_asked: np.ndarray
+    stop_at_risk: float | None = None
+
+    @property
+    def enough(self) -> float:
+        """The excess risk at which a run has done enough; −∞ if it is to go on to the end."""
+        return -math.inf if self.stop_at_risk is None else self.stop_at_risk - self.task.noise / 2
 
     @property
     def rate(self) -> float:
@@ -136,6 +144,7 @@ class Plan:
             "start": "".join(map(_digest, arrays)),
             "second layer rate": self.second_layer_rate,
             "batch": self.batch,
+            "stop at risk": self.stop_at_risk,
             "schedule": _digest(self.rates),
             "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(self.samples)}",
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
@@ -172,6 +181,7 @@ class Asked:
     second_layer_rate: float = 0.0
     batch: int = 1
     steps: np.ndarray | None = None
+    stop_at_risk: float | None = None
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -208,6 +218,7 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         record=asked.record,
         t_asked=np.empty(0) if asked.t_eval is None else asked.t_eval,
         steps_asked=steps,
+        stop_at_risk=asked.stop_at_risk,
     )
     if asked.t_eval is None:
         plan = replace(plan, t_asked=plan.times(batch * steps))

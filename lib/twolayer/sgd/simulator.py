@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
@@ -40,6 +41,7 @@ from twolayer.support.checks import (
     check_one_clock,
     check_seed,
     check_steps,
+    check_stop,
     check_times_asked,
 )
 from twolayer.support.cluster import check_workers
@@ -64,6 +66,7 @@ def simulate(
     method: Method = "auto",
     record: Record = "overlaps",
     on_divergence: OnDivergence = "raise",
+    stop_at_risk: float | None = None,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -108,6 +111,10 @@ def simulate(
     on_divergence : str
         If a run leaves the range of finite numbers, "raise" `Divergence` once all runs have
         ended, or "keep" its NaNs in the result, whose ``provenance["diverged"]`` names it.
+    stop_at_risk : float, optional
+        A run stops at its first recorded time at which the population risk R (label noise
+        included) is no larger, and is NaN later; ``provenance["stopped_at_risk"]`` names those
+        that did.  Times that no run reached are left out.  Must be above Δ/2.
     executor : concurrent.futures.Executor, optional
         Where to run; here and one after another by default.  Processes need activations that
         are defined in a module, which a lambda is not.
@@ -172,7 +179,10 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
-    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch, steps)
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
+    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    asked = replace(asked, steps=steps, stop_at_risk=stop_at_risk)
     plan, why = make_plan(asked)
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])

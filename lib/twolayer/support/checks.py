@@ -87,6 +87,14 @@ def check_learning_rate(value: Any) -> float:
     return _check_real("learning_rate", value, allowed, lambda x: 0 < x <= _FASTEST)
 
 
+def check_stop(argument: str, value: Any, noise: float) -> float:
+    """`value` as a population risk that can be reached: above Δ/2."""
+    number, floor = check_positive(argument, value), noise / 2
+    if number <= floor:
+        raise InvalidInput(argument, shown(value), f"above Δ/2 = {floor:g}")
+    return number
+
+
 def check_layer_rate(argument: str, value: Any) -> float:
     """`value` as a learning rate >= 0 of the second layer; far beyond, nothing else would move."""
     number = check_non_negative(argument, value)
