@@ -68,7 +68,7 @@ def time_to(
     >>> t = sol.time_to(1e-2)
     >>> there = tl.solve(tl.Task("erf"), start, terms="gradient-flow", t_eval=[t])
     >>> print(f"{t:.4f} {there.risk[-1]:.10f}")
-    4.7374 0.0100000000
+    3.9644 0.0100000000
     """
     if not isinstance(result, MeanFieldTrajectory):
         check_instance("result", result, Trajectory, "of solve, simulate or solve_mean_field")

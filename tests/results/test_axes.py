@@ -29,7 +29,7 @@ def test_steps_and_times_are_two_ways_to_ask(rate, batch):
     assert run.steps.tolist() == [0, 3, 100, 5000]
     assert run.samples.tolist() == [0, 3 * batch, 100 * batch, 5000 * batch]
     assert run.samples.dtype == run.steps.dtype == np.int64
-    assert run == tl.simulate(TASK, START, t_eval=run.t, **how)
+    assert run == tl.simulate(TASK, START, t_eval=run.t_asked, **how)
     if rate == 0.5:
         np.testing.assert_allclose(run.t, run.steps * 0.5 / P_D, rtol=1e-15)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MeanFieldTrajectory(Result):
-    """Particles and risk at recorded times; read-only, but for copies.
+    """Particles and risk at recorded times; read-only, but for copies; equal as a `Trajectory` is.
 
     Attributes
     ----------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -58,10 +59,12 @@ class Result(Shown):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
+        rest = ("task", "parameters", "provenance")
+        arrays = (each.name for each in fields(self) if each.name not in rest)
         return (
             dict(self.parameters) == dict(other.parameters)
             and _same_task(self.task, other.task)
-            and all(_same(getattr(self, name), getattr(other, name)) for name in self._compared())
+            and all(_same(vars(self)[name], vars(other)[name]) for name in arrays)
         )
 
     __hash__ = None
@@ -77,11 +80,6 @@ class Result(Shown):
         from twolayer.crossing import time_to  # above us, as it asks the solvers
 
         return time_to(self, risk, learning_rate)
-
-    @classmethod
-    def _compared(cls) -> tuple[str, ...]:
-        """The arrays that make a result what it is."""
-        return ("t", *cls.ARRAYS)
 
     def to_xarray(self, time: Times = "recorded") -> xarray.Dataset:
         """The same as a labelled dataset, on the recorded times or on those asked for."""
@@ -150,7 +148,7 @@ class Result(Shown):
                 raise ValueError("with arrays that do not fit each other")
             written = from_json(data.attrs["task"])
             rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
-            finite(cls._kept(arrays, _ended(rest["provenance"])))
+            finite(cls._kept(arrays, ended_early(rest["provenance"])))
             if "steps" in data.variables:
                 rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
             rest |= _asked_for({n: data.variables[n].values for n in ASKED if n in data.variables})
@@ -224,10 +222,12 @@ def _same_task(first: Task, second: Task) -> bool:
     return _names(first) == _names(second) and np.array_equal(known_by(first), known_by(second))
 
 
-def _ended(provenance: Mapping[str, Any]) -> list[int]:
-    """The runs that ended before the last time: they diverged, or stopped as they were asked to."""
-    stopped = provenance.get("stopped_at_risk", [])  # of an ODE, whether it did
-    return [*provenance.get("diverged", []), *(stopped if isinstance(stopped, list) else [])]
+def ended_early(
+    provenance: Mapping[str, Any], how: Sequence[str] = ("diverged", "stopped_at_risk")
+) -> list[int]:
+    """The runs that diverged, or stopped as they were asked to, before the last time."""
+    named = (provenance.get(name) for name in how)  # of an ODE, whether it stopped
+    return [run for runs in named if isinstance(runs, list) for run in runs]
 
 
 def _asked_for(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

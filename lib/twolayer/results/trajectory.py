@@ -16,7 +16,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
 from twolayer.results.axes import TIMES, Times, on_times_asked
-from twolayer.results.result import Result
+from twolayer.results.result import Result, ended_early
 from twolayer.support.checks import InvalidInput, check_choice, check_integer, shown
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ class Trajectory(Result):
     """Overlaps and risk at recorded times.
 
     Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
-    a copy, or what `to_xarray` returns, may be changed.
+    a copy, or what `to_xarray` returns, may be changed.  Two are equal (`==`) if all their arrays
+    (NaN equals NaN), tasks and parameters are, whatever provenance says; they have no hash, as
+    arrays have none.
 
     Attributes
     ----------
@@ -125,7 +127,9 @@ class Trajectory(Result):
         run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
         if np.isnan(self.excess_risk[where]):
-            got = f"{time} of run {run}, which had blown up or stopped before"
+            stopped = run in ended_early(self.provenance, ["stopped_at_risk"])
+            why = "stopped before" if stopped else "left the range of finite numbers"
+            got = f"{time} of run {run}, which had {why}"
             raise InvalidInput("time", got, "earlier")
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
@@ -199,10 +203,6 @@ class Trajectory(Result):
     @property
     def _norms(self) -> np.ndarray:
         return self.Q if self.Q.ndim < self.M.ndim else np.diagonal(self.Q, axis1=-2, axis2=-1)
-
-    @classmethod
-    def _compared(cls) -> tuple[str, ...]:
-        return (*super()._compared(), "steps")
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
