@@ -78,8 +78,8 @@ def _draw_risk(ax: Axes, t: np.ndarray, risk: np.ndarray, floor: float) -> None:
         style = {"lw": 0.8, "alpha": 0.5} if many else {"lw": 1.8}
         ax.plot(t, values, color=COLOURS[0], **_mark(t), **style)
     if many:
-        mean = np.ma.masked_invalid(risk).mean(0)
-        ax.plot(t, mean, color="black", lw=1.8, label=f"mean of {len(risk)} runs")
+        # NaN from where one has ended: the mean of the others is another thing.
+        ax.plot(t, risk.mean(0), color="black", lw=1.8, label=f"mean of {len(risk)} runs")
     if floor > 0:
         ax.axhline(floor, color="black", lw=0.8, ls="--", label="label noise alone, Δ/2")
     known = risk[np.isfinite(risk)]

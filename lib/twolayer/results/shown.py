@@ -63,8 +63,8 @@ class Shown:
     def plot(self) -> Figure:
         """Risk, overlaps and neurons along time, in one figure.
 
-        Of runs all risks and their mean, but overlaps and neurons of the first one that did not
-        end early; of many neurons some.  Needs Matplotlib.
+        Of runs all risks, and their mean until one of them ends early, but overlaps and neurons
+        of the first one that does not; of many neurons some.  Needs Matplotlib.
 
         Returns
         -------
