@@ -10,6 +10,7 @@ arXiv:2302.05882).  Data flows one way:
 from twolayer import regimes, schedules
 from twolayer.activations import Activation
 from twolayer.citing import citation
+from twolayer.crossing import time_to
 from twolayer.flow import solve
 from twolayer.mean_field import Particles, solve_mean_field
 from twolayer.problem import Overlaps, QuadratureWarning, Task, Weights, excess_risk, risk
@@ -17,6 +18,7 @@ from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
+from twolayer.support.versions import version_of
 from twolayer.sweeps import sweep
 
 __all__ = [
@@ -40,4 +42,11 @@ __all__ = [
     "solve",
     "solve_mean_field",
     "sweep",
+    "time_to",
 ]
+
+__version__ = version_of("twolayer")
+
+
+def __dir__() -> list[str]:
+    return __all__

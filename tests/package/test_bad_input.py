@@ -33,6 +33,8 @@ WEIGHTS = tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
 OVERLAPS = WEIGHTS.overlaps()
 PARTICLES = tl.Particles.from_weights(WEIGHTS)
 SOLUTION = tl.solve(TASK, OVERLAPS, learning_rate=0.1, t_eval=[0.0, 1.0])
+LEVEL = float(SOLUTION.risk.mean())  # between the two
+MEAN_FIELD = tl.solve_mean_field(SQUARE, PARTICLES, OVERLAPS.P, d=20, t_eval=[0.0, 0.1])
 SECONDS = 20  # no bad input is looked at for longer
 
 
@@ -74,6 +76,7 @@ GOOD = {
         "task": TASK,
         "overlaps": OVERLAPS,
         "t_eval": [0.0, 1.0],
+        "steps": None,
         "learning_rate": 0.1,
         "terms": "full",
         "d": 5,
@@ -90,6 +93,7 @@ GOOD = {
         "start": WEIGHTS,
         "learning_rate": 0.1,
         "t_eval": [0.0, 1.0],
+        "steps": None,
         "second_layer_rate": 0.0,
         "batch": 1,
         "d": None,
@@ -98,6 +102,7 @@ GOOD = {
         "method": "auto",
         "record": "overlaps",
         "on_divergence": "raise",
+        "stop_at_risk": None,
         "executor": None,
         "progress": False,
         "checkpoint": None,
@@ -152,12 +157,17 @@ GOOD = {
         "rtol": 1e-6,
         "atol": 1e-9,
         "method": "DOP853",
+        "stop_at_risk": None,
         "progress": False,
     },
     tl.Particles: {"m": [[0.5], [0.0]], "q": [0.7, 1.0], "weight": None, "finite": True, "a": None},
     tl.Particles.from_weights: {"weights": WEIGHTS},
     tl.Particles.quadrature: {"P": [[1.0]], "d": 3, "order": 4},
     SOLUTION.overlaps: {"time": 0, "run": 0},
+    tl.time_to: {"result": SOLUTION, "risk": LEVEL, "learning_rate": None},
+    SOLUTION.time_to: {"risk": LEVEL, "learning_rate": None},
+    SOLUTION.to_xarray: {"time": "recorded"},
+    MEAN_FIELD.to_xarray: {"time": "recorded"},
     SOLUTION.save: {"path": "result.nc"},
     tl.Trajectory.load: {"path": "result.nc", "task": None},
     tl.MeanFieldTrajectory.load: {"path": "mean_field.nc", "task": None},
@@ -326,7 +336,9 @@ def try_one(call, name, value):
         assert name == "path"
         assert str(caught).startswith(("cannot save to", "there is no file")), caught
     for array in numbers_of(result):
-        assert array.dtype.kind != "f" or not np.isnan(array).any(), (call, name, value)
+        never = name == "risk" and call in (tl.time_to, SOLUTION.time_to)  # NaN says that
+        bad = array.dtype.kind == "f" and np.isnan(array).any()
+        assert never or not bad, (call, name, value)
     return caught is not None
 
 

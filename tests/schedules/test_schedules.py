@@ -159,6 +159,30 @@ def test_compiled_and_numpy_agree(method, batch):
     np.testing.assert_allclose(found[0].Q, found[1].Q, rtol=1e-10, atol=1e-12)
 
 
+def test_by_steps_it_is_the_same():
+    """Steps asked for in place of times: the same runs, and the flow at the same clock."""
+    for schedule in IN_STEPS:
+        options = {"learning_rate": schedule, "seed": 5, "batch": 2}
+        by_time = tl.simulate(TASK, START, t_eval=[0.0, 0.3, 1.0], **options)
+        by_step = tl.simulate(TASK, START, steps=by_time.steps, **options)
+        assert (by_time.Q == by_step.Q).all()
+        assert (by_time.t == by_step.t).all()
+        options = {"learning_rate": schedule, "batch": 2, "d": D}
+        flow = tl.solve(TASK, START.overlaps(), steps=by_time.steps, **options)
+        assert flow.t == pytest.approx(by_time.t, abs=2.0 / (P * D))  # a step
+    with pytest.raises(tl.InvalidInput, match=r"^steps: .*with cosine"):
+        tl.simulate(TASK, START, learning_rate=IN_STEPS[0], steps=[10**12])
+
+
+def test_time_to_a_risk_goes_on_at_the_clock_of_the_schedule():
+    schedule = s.cosine(2.0, 0.05, steps=3000)
+    options = {"learning_rate": schedule, "d": 100}
+    flow = tl.solve(TASK, START.overlaps(), t_eval=[0.0, 2.0, 5.0], **options)
+    risk = (flow.risk[1] + flow.risk[2]) / 2
+    there = tl.solve(TASK, START.overlaps(), t_eval=[flow.time_to(risk)], **options)
+    assert there.risk[0] == pytest.approx(risk, rel=1e-6)
+
+
 def test_a_constant_schedule_has_the_bits_of_the_number():
     options = {"t_eval": [0, 1], "seed": 3}
     number = tl.simulate(TASK, START, learning_rate=0.5, **options)

@@ -185,6 +185,7 @@ COMMON = {"learning_rate": 1.0, "t_eval": [1.0]}
         ({"over": {"record": ["norms"]}}, "^over: got 'record'"),
         ({"over": {"batch": [1]}, "checkpoint": "x"}, "^checkpoint: .*folder="),
         ({"over": {"batch": [1]}, "on_divergence": "keep"}, "^on_divergence: .*left out"),
+        ({"over": {"batch": [1]}, "steps": [3]}, "^steps: .*t_eval"),
         ({"over": {"batch": [1]}, "nonsense": 1}, "^nonsense: got an unknown name"),
         ({"over": {"batch": 1}}, "^over: got 1 for batch"),
         ({"over": {"batch": "12"}}, "^over: got '12' for batch"),

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, make_field, settled
+from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, SelfTerm, make_field, settled
 from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
@@ -30,9 +30,10 @@ from twolayer.support.checks import (
     check_integer,
     check_layer_rate,
     check_positive,
-    check_times,
+    check_stop,
+    check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, for_stiff, integrate, warn_of_cost
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
@@ -46,11 +47,12 @@ def solve_mean_field(
     t_eval: ArrayLike,
     a_star: ArrayLike | None = None,
     second_layer_ratio: float = 0.0,
-    self_term: str = "none",
+    self_term: SelfTerm = "none",
     nodes: int = 24,
     rtol: float = 1e-8,
     atol: float = 1e-12,
-    method: str = "auto",
+    method: Integrator = "auto",
+    stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> MeanFieldTrajectory:
     """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).
@@ -97,6 +99,9 @@ def solve_mean_field(
     method : str
         As for `solve`; "auto" takes DOP853 until early times, else CVODE if it is installed.
         "LSODA", "Radau" and "BDF" make a Jacobian of p (k + 1) columns by differences.
+    stop_at_risk : float, optional
+        Stop at the first time of `t_eval` at which the population risk R (label noise
+        included) is no larger; later times are left out.  Must be above Δ/2.
     progress : bool
         Whether to show a bar, if it takes more than a few seconds.
 
@@ -126,7 +131,8 @@ def solve_mean_field(
     """
     check_instance("task", task, Task)
     check_instance("particles", particles, Particles)
-    t_eval = check_times("t_eval", t_eval)
+    t_asked = check_times_asked("t_eval", t_eval)
+    t_eval = np.unique(t_asked)
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     check_choice("method", method, ("auto", *ODE_METHODS))
     nodes = check_integer("nodes", nodes, 2)
@@ -135,6 +141,9 @@ def solve_mean_field(
     if len(L) != k:
         raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
     progress = check_flag("progress", progress)
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
+    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     if not (isinstance(d, float) and d == math.inf):
         d = check_integer("d", d, k)
     q = particles.q
@@ -164,10 +173,13 @@ def solve_mean_field(
     alpha = np.linalg.solve(L, particles.m.T).T
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
-    def reach(some: np.ndarray) -> None:
-        for y in some:
+    def reach(some: np.ndarray) -> int | None:
+        for n, y in enumerate(some):
             alpha, q, a = unpack(y)
             risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+            if risks[-1] <= enough:
+                return n
+        return None
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
     warned = False
@@ -211,6 +223,7 @@ def solve_mean_field(
         task=task,
         a=np.array([a for _, _, a in states]).reshape(n, p),
         a_star=a_star,
+        t_asked=t_asked,
         parameters={
             "d": "inf" if d == math.inf else d,
             "second_layer_ratio": ratio,
@@ -219,9 +232,11 @@ def solve_mean_field(
             "method": method,
             "rtol": rtol,
             "atol": atol,
+            "stop_at_risk": stop_at_risk,
         },
         provenance=provenance(
             steps=path.steps,
+            stopped_at_risk=path.stopped,
             field=type(field).__name__,
             nodes=nodes,
             quadrature_error=error,

@@ -63,20 +63,22 @@ def held(
     per_time: int,
     batch: int,
     jumps: tuple[float, ...] = (),
+    most: int | None = None,
 ) -> Held:
-    """A function of t up to the time `last`, `per_time` being p d b.
+    """A function of t up to the time `last`, or `most` steps; `per_time` is p d b.
 
     Pieces depend on γ alone, not on what is recorded.
     """
     first, rates, t, sample = [0], [gamma(0.0) / per_time], 0.0, 0
     ahead = list(jumps)
-    while t <= last:
+    end = math.inf if most is None else most * batch
+    while t <= last and sample <= end:
         n, step = block - sample % block, rates[-1] * batch
         if ahead:
             n = min(n, batch * max(1, math.ceil((ahead[0] - t) / step - _ROUNDING)))
         sample += n
         t += n * rates[-1]
-        if t > last:
+        if t > last or sample > end:
             break
         now = t
         while ahead and ahead[0] <= t + _ROUNDING * step:
@@ -85,7 +87,8 @@ def held(
         rates.append(gamma(now) / per_time)
         if len(rates) > _MAX_PIECES:
             allowed = f"at most {t:.3g} for this schedule, the time of {_MAX_PIECES:.0e} pieces"
-            raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
+            few = f"at most {sample // batch}, as many as there are rates for"
+            raise _beyond(last, most, allowed, few)
     sizes = np.array(rates)
     starts = np.concatenate(([0.0], np.cumsum(np.diff(first) * sizes[:-1])))
     return Held(np.array(first), sizes, starts, batch)
@@ -141,11 +144,14 @@ def _rates(schedule: Schedule, unit: int, chunk: int) -> np.ndarray:
     return schedule((steps * unit).astype(float))
 
 
-def counted(schedule: Schedule, last: float, per_time: int, batch: int) -> Counted:
-    """A schedule in steps or samples, up to the time `last`, `per_time` being p d b."""
+def counted(
+    schedule: Schedule, last: float, per_time: int, batch: int, most: int | None = None
+) -> Counted:
+    """A schedule in steps or samples up to the time `last`, or `most` steps, `per_time` as above."""
     starts = np.zeros(64)
     pace, chunk = Counted(schedule, per_time, batch, starts), 0
-    while starts[chunk] <= last:
+    end = math.inf if most is None else most
+    while starts[chunk] <= last and chunk * _CHUNK <= end:
         if chunk + 1 == starts.size:
             starts = np.append(starts, np.zeros(starts.size))
             pace = Counted(schedule, per_time, batch, starts)
@@ -153,5 +159,13 @@ def counted(schedule: Schedule, last: float, per_time: int, batch: int) -> Count
         chunk += 1
         if chunk * _CHUNK > _MAX_STEPS:
             allowed = f"at most {starts[chunk]:.3g}, the time of {_MAX_STEPS:.0e} steps of "
-            raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed + schedule.name)
+            few = f"at most {_MAX_STEPS} with {schedule.name}"
+            raise _beyond(last, most, allowed + schedule.name, few)
     return Counted(schedule, per_time, batch, starts[: chunk + 1].copy())
+
+
+def _beyond(last: float, most: int | None, allowed: str, few: str) -> InvalidInput:
+    """More times, or more steps, than rates are kept for."""
+    if most is None:
+        return InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
+    return InvalidInput("steps", f"up to {most} with a schedule", few)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, known_by
-from twolayer.schedules import Constant, Schedule
+from twolayer.sgd.clock import pace_and_steps
 from twolayer.sgd.method import by_batches, choose
-from twolayer.sgd.pace import Counted, Held, counted, held
+from twolayer.sgd.pace import Counted, Held
 from twolayer.support.checks import (
     InvalidInput,
     check_fits_in_memory,
@@ -30,10 +30,8 @@ from twolayer.support.checks import (
 from twolayer.support.versions import versions
 
 #: What of Q is recorded.
-RECORDS = ("overlaps", "norms")
-
-#: A step count beyond this is not exact in floating point.
-_MAX_STEPS = 2**53
+Record = Literal["overlaps", "norms"]
+RECORDS: tuple[str, ...] = get_args(Record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +64,10 @@ class Plan:
     seed : int
     record : str
         One of `RECORDS`.
+    t_asked, steps_asked : array, shape (A,)
+        The times asked for, and the nearest steps; of these `samples` has each once.
+    stop_at_risk : float, optional
+        The population risk at which a run ends.
     """
 
     task: Task
@@ -84,6 +86,14 @@ class Plan:
     projected: bool
     seed: int
     record: str
+    t_asked: np.ndarray
+    steps_asked: np.ndarray
+    stop_at_risk: float | None = None
+
+    @property
+    def enough(self) -> float:
+        """The excess risk at which a run has done enough; −∞ if it is to go on to the end."""
+        return -math.inf if self.stop_at_risk is None else self.stop_at_risk - self.task.noise / 2
 
     @property
     def rate(self) -> float:
@@ -130,6 +140,7 @@ class Plan:
             "start": "".join(map(_digest, arrays)),
             "second layer rate": self.second_layer_rate,
             "batch": self.batch,
+            "stop at risk": self.stop_at_risk,
             "schedule": _digest(np.frombuffer(self.pace.identity if self.pace else b"", np.uint8)),
             "steps": f"{steps.size} from {steps[0]} to {steps[-1]}, {_digest(self.samples)}",
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
@@ -159,12 +170,14 @@ class Asked:
     start: Weights | Overlaps
     d: int | None
     learning_rate: float | Callable[[float], float]
-    t_eval: np.ndarray
+    t_eval: np.ndarray | None
     seed: int
     method: str
     record: str
     second_layer_rate: float = 0.0
     batch: int = 1
+    steps: np.ndarray | None = None
+    stop_at_risk: float | None = None
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -180,7 +193,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     width = start.p + start.k + gram if method == "projected" else 0
     check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
     students, targets, scale = _coordinates(start, d, width)
-    pace, samples = _units(asked, gamma, block, start.p * d * batch)
+    units = gamma, asked.learning_rate, block, batch, start.p * d * batch
+    pace, steps = pace_and_steps(asked.t_eval, asked.steps, *units)
     plan = Plan(
         task=asked.task,
         learning_rate=gamma(0.0),
@@ -193,12 +207,17 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         second_layer_rate=asked.second_layer_rate,
         batch=batch,
         pace=pace,
-        samples=samples,
+        samples=np.unique(batch * steps),
         block=block,
         projected=method == "projected",
         seed=asked.seed,
         record=asked.record,
+        t_asked=np.empty(0) if asked.t_eval is None else asked.t_eval,
+        steps_asked=steps,
+        stop_at_risk=asked.stop_at_risk,
     )
+    if asked.t_eval is None:
+        plan = replace(plan, t_asked=plan.times(batch * steps))
     return plan, why
 
 
@@ -216,38 +235,6 @@ def _dimension(start: Weights | Overlaps, d: int | None) -> int:
     if d < start.p + start.k and d < start.rank:
         raise InvalidInput("d", str(d), f"at least {start.rank}, the rank of Ω")
     return d
-
-
-def _units(
-    asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
-) -> tuple[Held | Counted | None, np.ndarray]:
-    """Of a schedule the sizes of the steps; and the samples after which to record."""
-    rate, last = gamma(0.0) / per_time, float(asked.t_eval[-1])
-    if rate == 0:
-        allowed = f"larger: γ/(p d b) is not distinguishable from 0 for p d b = {per_time}"
-        raise InvalidInput("learning_rate", f"{gamma(0.0):g}", allowed)
-    if last / rate >= _MAX_STEPS:
-        allowed = f"below {_MAX_STEPS * rate:.3g}, the time of 2^53 steps of {rate:.3g}"
-        raise InvalidInput("t_eval", f"times up to {last:.3g}", allowed)
-    pace = _pace(asked, gamma, block, per_time)
-    if pace is None:
-        steps = np.rint(asked.t_eval / (rate * asked.batch)).astype(np.int64)
-    else:
-        steps = pace.steps(asked.t_eval)
-    return pace, np.unique(asked.batch * steps)
-
-
-def _pace(
-    asked: Asked, gamma: Callable[[float], float], block: int, per_time: int
-) -> Held | Counted | None:
-    """The sizes of the steps, if they change."""
-    asked_for, last = asked.learning_rate, float(asked.t_eval[-1])
-    if not callable(asked_for) or isinstance(asked_for, Constant):
-        return None
-    if isinstance(asked_for, Schedule) and asked_for.in_ != "t":
-        return counted(asked_for, last, per_time, asked.batch)
-    jumps = asked_for.jumps if isinstance(asked_for, Schedule) else ()
-    return held(gamma, last, block, per_time, asked.batch, jumps)
 
 
 def _coordinates(

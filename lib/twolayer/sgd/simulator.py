@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
@@ -24,9 +25,9 @@ from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
-from twolayer.sgd.gathering import ON_DIVERGENCE, gather
-from twolayer.sgd.method import METHODS, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
+from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
+from twolayer.sgd.method import METHODS, Method, cost
+from twolayer.sgd.plan import RECORDS, Asked, Plan, Record, make_plan
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -38,8 +39,11 @@ from twolayer.support.checks import (
     check_instance,
     check_integer,
     check_layer_rate,
+    check_one_clock,
     check_seed,
-    check_times,
+    check_steps,
+    check_stop,
+    check_times_asked,
 )
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress, warn_of_minutes
@@ -53,15 +57,17 @@ def simulate(
     start: Weights | Overlaps,
     *,
     learning_rate: float | Callable[[float], float],
-    t_eval: ArrayLike,
+    t_eval: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     d: int | None = None,
     runs: int = 1,
     seed: int = 0,
-    method: str = "auto",
-    record: str = "overlaps",
-    on_divergence: str = "raise",
+    method: Method = "auto",
+    record: Record = "overlaps",
+    on_divergence: OnDivergence = "raise",
+    stop_at_risk: float | None = None,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -79,8 +85,10 @@ def simulate(
         in steps or samples is exact at every step, and of one in t the jumps are.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
-        recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
-        their times.
+        recorded at the nearest whole step, once; the result's `steps` are these, its `t` their
+        times, and its `samples` the steps times `batch`.
+    steps : array_like of integers, shape (T,)
+        In place of `t_eval`: the steps after which to record, >= 0, that do not decrease.
     d : int
         Dimension of the data; needed with overlaps, at least the rank of Ω.
     runs : int
@@ -105,6 +113,10 @@ def simulate(
     on_divergence : str
         If a run leaves the range of finite numbers, "raise" `Divergence` once all runs have
         ended, or "keep" its NaNs in the result, whose ``provenance["diverged"]`` names it.
+    stop_at_risk : float, optional
+        A run stops at its first recorded time at which the population risk R (label noise
+        included) is no larger, and is NaN later; ``provenance["stopped_at_risk"]`` names those
+        that did.  Times that no run reached are left out.  Must be above Δ/2.
     executor : concurrent.futures.Executor, optional
         Where to run; here and one after another by default.  Processes need activations that
         are defined in a module, which a lambda is not.
@@ -155,7 +167,9 @@ def simulate(
     """
     started = time.perf_counter()
     check_instance("task", task, Task)
-    t_eval = check_times("t_eval", t_eval)
+    check_one_clock(t_eval, steps)
+    t_eval = None if t_eval is None else check_times_asked("t_eval", t_eval)
+    steps = None if steps is None else check_steps(steps)
     batch = check_integer("batch", batch, 1, _LARGEST_BATCH)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     runs = check_integer("runs", runs, 1)
@@ -167,7 +181,10 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
     asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    asked = replace(asked, steps=steps, stop_at_risk=stop_at_risk)
     plan, why = make_plan(asked)
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy
@@ -25,6 +25,8 @@ from twolayer.support.threads import apart
 DENSE = ("LSODA", "Radau", "BDF")
 IMPLICIT = (*DENSE, "CVODE")
 ODE_METHODS = (*IMPLICIT, "RK45", "DOP853", "RK23")
+#: Their names, and the choice among them, for whoever checks types.
+Integrator = Literal["auto", "LSODA", "Radau", "BDF", "CVODE", "RK45", "DOP853", "RK23"]
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000

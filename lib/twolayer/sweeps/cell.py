@@ -42,7 +42,7 @@ def run_cell(
         return None
     if not (blew_up or complete(result, t_eval)):
         return None
-    return aligned(result, t_eval, blew_up)
+    return aligned(result, blew_up)
 
 
 def try_cell(solver: Callable[..., Any], arguments: Mapping[str, Any]) -> int:
@@ -97,59 +97,18 @@ def complete(result: Trajectory | MeanFieldTrajectory, asked: np.ndarray) -> boo
     return bool(result.steps[-1] == told["steps"])
 
 
-def recorded_for(
-    asked: np.ndarray, result: Trajectory | MeanFieldTrajectory
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each time asked for the index of the one recorded for it, and whether there is one.
-
-    Times of `simulate` are whole steps, each recorded once however often it was asked for.
-
-    Examples
-    --------
-    >>> import twolayer as tl
-    >>> start = tl.Weights.in_target_span(p=2, k=1, d=5)
-    >>> run = tl.simulate(tl.Task("erf"), start, learning_rate=1.0, t_eval=[0, 0.01, 0.02, 0.21])
-    >>> run.t, recorded_for(np.array([0, 0.01, 0.02, 0.21]), run)[0]
-    (array([0. , 0.2]), array([0, 0, 0, 1]))
-    """
-    t, steps = result.t, getattr(result, "steps", None)
-    if steps is None:
-        at = np.minimum(np.searchsorted(t, asked), t.size - 1)
-        return at, t[at] == asked
-    told, p = result.parameters, result.M.shape[-2]
-    if isinstance(told["learning_rate"], float):
-        rate = told["learning_rate"] / (p * told["d"] * told["batch"])
-        step = np.rint(asked / (rate * told["batch"])).astype(np.int64)
-        at = np.minimum(np.searchsorted(steps, step), t.size - 1)
-        return at, steps[at] == step
-    right = np.clip(np.searchsorted(t, asked), 1, max(1, t.size - 1))
-    left = np.minimum(right - 1, t.size - 1)
-    right = np.minimum(right, t.size - 1)
-    at = np.where(t[right] - asked < asked - t[left], right, left)
-    return at, np.full(asked.size, t.size > 0)
-
-
-def aligned(
-    result: Trajectory | MeanFieldTrajectory | None, asked: np.ndarray, blew_up: bool
-) -> xarray.Dataset:
+def aligned(result: Trajectory | MeanFieldTrajectory | None, blew_up: bool) -> xarray.Dataset:
     """A result on the times asked for, as plain floats."""
     import xarray
 
     if result is None or not result.t.size:
         return xarray.Dataset({"diverged": ((), float(blew_up))})
-    at, there = recorded_for(asked, result)
-    data = result.to_xarray()
+    data = result.to_xarray(time="asked")
     data = data.reset_coords([name for name in data.coords if name not in data.dims])
-    told = {"units": "p d / γ steps", "long_name": "time t at which was recorded"}
-    data["recorded_time"] = ("time", result.t, told)
-    out = {}
-    for name, each in data.data_vars.items():
-        values = np.asarray(each.values, dtype=float)
-        if "time" in each.dims:
-            axis = each.dims.index("time")
-            values = np.take(values, at, axis)
-            np.moveaxis(values, axis, 0)[~there] = np.nan
-        out[name] = (each.dims, values, dict(each.attrs))
+    out = {
+        name: (each.dims, np.asarray(each.values, dtype=float), dict(each.attrs))
+        for name, each in data.data_vars.items()
+    }
     flag: Any = ((), float(blew_up))
     if "run" in data.dims:
         runs = np.arange(data.sizes["run"])

@@ -24,6 +24,7 @@ _COMMON = {
 }
 #: What a sweep sees to itself.
 _OURS = {
+    "steps": "left out: what all cells have in common are the times, t_eval",
     "checkpoint": "left out: folder=… keeps every finished cell",
     "on_divergence": 'left out: of runs that blow up the values are NaN, and "diverged" names them',
 }
