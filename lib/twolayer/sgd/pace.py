@@ -147,10 +147,13 @@ def _rates(schedule: Schedule, unit: int, chunk: int) -> np.ndarray:
 def counted(
     schedule: Schedule, last: float, per_time: int, batch: int, most: int | None = None
 ) -> Counted:
-    """A schedule in steps or samples up to the time `last`, or `most` steps, `per_time` as above."""
+    """A schedule in steps or samples up to `last`, or so many steps, `per_time` being p d b."""
     starts = np.zeros(64)
     pace, chunk = Counted(schedule, per_time, batch, starts), 0
+    few = f"at most {_MAX_STEPS} with {schedule.name}"
     end = math.inf if most is None else most
+    if math.inf > end > _MAX_STEPS:
+        raise _beyond(last, most, "", few)
     while starts[chunk] <= last and chunk * _CHUNK <= end:
         if chunk + 1 == starts.size:
             starts = np.append(starts, np.zeros(starts.size))
@@ -159,7 +162,6 @@ def counted(
         chunk += 1
         if chunk * _CHUNK > _MAX_STEPS:
             allowed = f"at most {starts[chunk]:.3g}, the time of {_MAX_STEPS:.0e} steps of "
-            few = f"at most {_MAX_STEPS} with {schedule.name}"
             raise _beyond(last, most, allowed + schedule.name, few)
     return Counted(schedule, per_time, batch, starts[: chunk + 1].copy())
 
