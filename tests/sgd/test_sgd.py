@@ -77,7 +77,7 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
         normals, radii = draws.blocks(1)
         task = tl.Task(name, noise=0.04)
         labels = chain.labels(task, targets, np.ones(k), normals, block, n)
-        samples = kernels.Samples(normals, radii, labels, np.full(1, rate))
+        samples = kernels.Samples(normals, radii, labels, np.full((1, len(labels[0])), rate))
         space = kernels.Room(students, np.ones(p), X, C, np.empty((0, p)), *room)
         rules = kernels.Rules(k, 1, 0.0, True, code)
         assert kernels.advance(samples, space, rules, False) == (0, block)

@@ -13,20 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.flow.accuracy import refined
+from twolayer.flow.clock import times_of
 from twolayer.flow.method import method_for
-from twolayer.flow.terms import TERMS, dimension
+from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
-from twolayer.results.trajectory import (
-    Divergence,
-    Trajectory,
+from twolayer.results.going_on import (
+    check_counted,
     going_on,
     later,
-    named,
+    step_of,
+    steps_made,
     with_targets,
 )
+from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.schedules import Constant, Schedule, rate_of_time
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -34,11 +37,14 @@ from twolayer.support.checks import (
     check_instance,
     check_integer,
     check_layer_rate,
+    check_one_clock,
     check_positive,
     check_schedule,
-    check_times,
+    check_steps,
+    check_stop,
+    check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, integrate, warn_of_cost
 from twolayer.support.versions import provenance
 
 
@@ -46,16 +52,17 @@ def solve(
     task: Task,
     overlaps: Overlaps | Trajectory,
     *,
-    t_eval: ArrayLike,
+    t_eval: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
     learning_rate: float | Callable[[float], float] | None = None,
-    terms: str = "full",
+    terms: Terms = "full",
     d: int | None = None,
     a_star: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     rtol: float = 1e-10,
     atol: float = 1e-13,
-    method: str = "auto",
+    method: Integrator = "auto",
     stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> Trajectory:
@@ -70,10 +77,15 @@ def solve(
     t_eval : array_like, shape (T,)
         Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ SGD
         steps; results are at exactly these.
+    steps : array_like of integers, shape (T,)
+        In place of `t_eval`: SGD steps >= 0 that do not decrease, at whose times the results are,
+        t = steps · γ/(p d), or Σ γ(t)/(p d) for a schedule; wants a learning rate and `d`.  They
+        count on from those of the result.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which moves with the running rate,
-        dt = γ(t)/(p d) a step.  It may be left out if `terms` is "gradient-flow", which it does
-        not change in this unit of time.
+        dt = γ(t)/(p d) a step.  One of `schedules` in steps or samples needs d.  The integrator
+        begins anew at the jumps of these.  It may be left out if `terms` is "gradient-flow", which
+        it does not change in this unit of time.
     terms : str
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
@@ -83,7 +95,10 @@ def solve(
     ----------------
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
-        pre-activations (`flow`); at least the rank of P.  Infinite by default.
+        pre-activations (`flow`), whether it is asked by `steps` or not; at least the rank of P.
+        Infinite by default.  Other terms, and batches, have no d: there it is refused, but for
+        `steps` and schedules in steps or samples, whose times it says, and then it changes the
+        equation in nothing.
     a_star : array_like, shape (k,), optional
         Second layer of the targets, instead of the one of `overlaps`.
     second_layer_rate : float
@@ -156,15 +171,16 @@ def solve(
     0.01975
     """
     check_instance("task", task, Task)
-    begins, stage = 0.0, 0
-    t_eval = check_times("t_eval", t_eval)
-    if isinstance(overlaps, Trajectory):
-        if overlaps.M.ndim == 4 and len(overlaps.M) > 1:
+    check_one_clock(t_eval, steps)
+    t_asked = None if t_eval is None else check_times_asked("t_eval", t_eval)
+    steps_asked = None if steps is None else check_steps(steps)
+    begins, result = 0.0, overlaps if isinstance(overlaps, Trajectory) else None
+    if result is not None:
+        if result.M.ndim == 4 and len(result.M) > 1:
             allowed = "one of its runs, result.overlaps(run=...)"
-            raise InvalidInput("overlaps", f"a result of {len(overlaps.M)} runs", allowed)
-        stage, step = overlaps.stage + 1, overlaps.step
-        begins, overlaps = going_on("overlaps", overlaps)
-        t_eval = later(t_eval, begins, step)
+            raise InvalidInput("overlaps", f"a result of {len(result.M)} runs", allowed)
+        begins, overlaps = going_on("overlaps", result)
+        t_asked = None if t_asked is None else later(t_asked, begins, step_of(result))
     check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
     overlaps = with_targets(overlaps, a_star)
     check_choice("terms", terms, TERMS)
@@ -172,24 +188,31 @@ def solve(
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)
-    if learning_rate is not None:
-        schedule = check_schedule(learning_rate)
-    elif terms != "gradient-flow" or eta:
-        why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
+    if learning_rate is None and (terms != "gradient-flow" or eta or steps is not None):
+        why = "the second layer is trained" if steps is None else "steps are"
+        why = f"terms is {terms!r}" if terms != "gradient-flow" else why
         raise InvalidInput("learning_rate", "None", f"given when {why}")
-    else:
-        schedule = check_schedule(1.0)
-
-    def gamma(since: float) -> float:
-        return schedule(begins + since)
-
-    d = dimension(terms, overlaps.P, d)
+    rate = 1.0 if learning_rate is None else learning_rate
+    check_schedule(rate)
+    scheduled = callable(rate) and not isinstance(rate, Constant)
+    counts = isinstance(rate, Schedule) and rate.in_ != "t"
+    if steps is not None and d is None:
+        raise InvalidInput("d", "None", "given with steps, whose times are steps · γ/(p d)")
+    d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
+    clock_alone = terms != "full" or ((counts or steps is not None) and batch > 1)
+    d_of_terms = None if clock_alone else d
+    made = 0.0 if result is None else steps_made(result, d)
+    check_counted(rate, steps_asked, made)
+    before = made or 0.0
+    if t_asked is None:
+        t_asked = times_of(steps_asked, rate, overlaps.p, d, batch, begins, before)
+    whole, each = np.unique(t_asked if steps is None else steps_asked, return_index=True)
+    t_eval = t_asked[each]
+    since = t_eval - begins
+    gamma, jumps = rate_of_time(rate, overlaps.p, d, batch, float(since[-1]), begins, before)
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
-        floor = task.noise / 2
-        stop_at_risk = check_positive("stop_at_risk", stop_at_risk)
-        if stop_at_risk <= floor:
-            raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     T, p, k = t_eval.size, overlaps.p, overlaps.k
@@ -204,17 +227,16 @@ def solve(
         risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], overlaps.a_star)
         return next(iter(np.flatnonzero(risks[new] <= enough)), None)
 
-    since = t_eval - begins
     chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
 
     def flow_of(task: Task) -> Flow | SpanFlow:
         if chosen.in_span:
             return SpanFlow(task, overlaps)
-        return Flow(task, overlaps, terms, gamma, eta, batch, d)
+        return Flow(task, overlaps, terms, gamma, eta, batch, d_of_terms)
 
     flow = flow_of(task)
     warn_of_cost(flow.derivative, flow.start, since[-1])
-    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
+    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d_of_terms)
     while True:
         flow = flow_of(exact)
         reached = 0
@@ -225,10 +247,11 @@ def solve(
             methods=chosen.names,
             rtol=rtol,
             atol=atol,
+            jumps=() if chosen.in_span else jumps,
             jacobian=None if chosen.in_span else flow.jacobian,
             slope=flow.descent,
             reach=reach,
-            foreign=callable(learning_rate) or task.own,
+            foreign=scheduled or task.own,
             progress=progress,
         )
         if path.interrupted or path.failure:
@@ -238,13 +261,14 @@ def solve(
         states = [(overlaps.Omega, overlaps.a)]
         states += [(assemble(Q[n], M[n], overlaps.P), a[n]) for n in sorted(some)]
         try:
-            finer, seen = refined(exact, states, overlaps.a_star, terms, d)
+            finer, seen = refined(exact, states, overlaps.a_star, terms, d_of_terms)
         except KeyboardInterrupt:  # the solution is there, and not to be lost
             path, finer = replace(path, interrupted=True), exact
         if finer is exact:
             break
         exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
     n = path.t.size
+    on = {} if result is None else {"begins": begins, "before": made, "stage": result.stage + 1}
     trajectory = Trajectory(
         t=t_eval[:n],
         Q=Q[:n],
@@ -254,6 +278,9 @@ def solve(
         task=task,
         a=a[:n] if eta else overlaps.a,
         a_star=overlaps.a_star,
+        steps=None if steps_asked is None else whole[:n],
+        t_asked=t_asked,
+        steps_asked=steps_asked,
         parameters={
             "learning_rate": named(learning_rate),
             "terms": terms,
@@ -264,7 +291,7 @@ def solve(
             "rtol": rtol,
             "atol": atol,
             "stop_at_risk": stop_at_risk,
-            **({"begins": begins, "stage": stage} if stage else {}),
+            **on,
         },
         provenance=provenance(
             why=chosen.why,

@@ -24,6 +24,7 @@ whatever the rank of Ω.  That is the term for an integer d.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -47,6 +48,8 @@ from twolayer.support.threads import HAS_COMPILER
 #: Students up to whom a matrix product is not worth a call of BLAS.
 _SMALL = 32
 
+#: The names of the choices, for whoever checks types.
+Terms = Literal["gradient-flow", "gradient-flow+noise", "full"]
 #: What each choice of `terms` keeps of (γ/p) Ψ^Var: (noise-free part, label-noise part).
 TERMS: dict[str, tuple[bool, bool]] = {
     "gradient-flow": (False, False),
@@ -170,7 +173,7 @@ def right_hand_side(
     task: Task,
     P: Array,
     learning_rate: float,
-    terms: str,
+    terms: Terms,
     d: int | None = None,
     *,
     a_star: Array | None = None,

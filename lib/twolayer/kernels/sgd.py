@@ -26,7 +26,7 @@ from twolayer.kernels.products import add_product, add_transposed_product, scala
 
 
 class Samples(NamedTuple):
-    """Of some blocks: what `draws.Draws` gives, labels (blocks, B), and γ/(p d b) in each block."""
+    """Of some blocks: what `draws.Draws` gives; labels, and γ/(p d b), both (blocks, B)."""
 
     normals: np.ndarray
     radii: np.ndarray
@@ -203,7 +203,7 @@ def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tu
                 add_products(K[v], C, fields[v], start, v - v % batch)
                 respond(rules.code, fields[v], own, C[v])
                 error = samples.labels[block, v] - scalar_product(a, own) / p
-                step = samples.rates[block] * error
+                step = samples.rates[block, v] * error
                 if not isfinite(step):
                     return block, v
                 for i in range(p):
@@ -239,7 +239,7 @@ def advance_batches(
         for v in range(batch):
             respond(rules.code, fields[v], values, slopes)
             error = samples.labels[block, v] - scalar_product(a, values) / p
-            step = samples.rates[block] * error
+            step = samples.rates[block, v] * error
             if not isfinite(step):
                 return block, v
             for i in range(p):

@@ -16,12 +16,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, make_field, settled
+from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, SelfTerm, make_field, settled
 from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
+from twolayer.results.going_on import later
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence, later
+from twolayer.results.trajectory import Divergence
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -30,9 +31,10 @@ from twolayer.support.checks import (
     check_integer,
     check_layer_rate,
     check_positive,
-    check_times,
+    check_stop,
+    check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, for_stiff, integrate, warn_of_cost
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
@@ -46,11 +48,12 @@ def solve_mean_field(
     t_eval: ArrayLike,
     a_star: ArrayLike | None = None,
     second_layer_ratio: float = 0.0,
-    self_term: str = "none",
+    self_term: SelfTerm = "none",
     nodes: int = 24,
     rtol: float = 1e-8,
     atol: float = 1e-12,
-    method: str = "auto",
+    method: Integrator = "auto",
+    stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> MeanFieldTrajectory:
     """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).
@@ -99,6 +102,9 @@ def solve_mean_field(
     method : str
         As for `solve`; "auto" takes DOP853 until early times, else CVODE if it is installed.
         "LSODA", "Radau" and "BDF" make a Jacobian of p (k + 1) columns by differences.
+    stop_at_risk : float, optional
+        Stop at the first time of `t_eval` at which the population risk R (label noise
+        included) is no larger; later times are left out.  Must be above Δ/2.
     progress : bool
         Whether to show a bar, if it takes more than a few seconds.
 
@@ -127,10 +133,12 @@ def solve_mean_field(
     True
     """
     check_instance("task", task, Task)
-    t_eval, begins = check_times("t_eval", t_eval), 0.0
+    t_asked, begins = check_times_asked("t_eval", t_eval), 0.0
     if isinstance(particles, MeanFieldTrajectory):
+        if not particles.t.size:
+            raise InvalidInput("particles", repr(particles), "a result with a time to go on from")
         before, begins = particles, float(particles.t[-1])
-        t_eval = later(t_eval, begins)
+        t_asked = later(t_asked, begins)
         P, d = before.P if P is None else P, before.d if d is None else d
         a_star = before.a_star if a_star is None else a_star
         particles = Particles(before.M[-1], before.q[-1], before.weight, a=before.a[-1])
@@ -138,6 +146,7 @@ def solve_mean_field(
     for argument, value in (("P", P), ("d", d)):
         if value is None:
             raise InvalidInput(argument, "None", "given with particles that begin")
+    t_eval = np.unique(t_asked)
     since = t_eval - begins
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     check_choice("method", method, ("auto", *ODE_METHODS))
@@ -147,6 +156,9 @@ def solve_mean_field(
     if len(L) != k:
         raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
     progress = check_flag("progress", progress)
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
+    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     if not (isinstance(d, float) and d == math.inf):
         d = check_integer("d", d, k)
     q = particles.q
@@ -176,10 +188,13 @@ def solve_mean_field(
     alpha = np.linalg.solve(L, particles.m.T).T
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
-    def reach(some: np.ndarray) -> None:
-        for y in some:
+    def reach(some: np.ndarray) -> int | None:
+        for n, y in enumerate(some):
             alpha, q, a = unpack(y)
             risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+            if risks[-1] <= enough:
+                return n
+        return None
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
     warned = False
@@ -223,6 +238,7 @@ def solve_mean_field(
         task=task,
         a=np.array([a for _, _, a in states]).reshape(n, p),
         a_star=a_star,
+        t_asked=t_asked,
         parameters={
             "d": "inf" if d == math.inf else d,
             "second_layer_ratio": ratio,
@@ -231,10 +247,12 @@ def solve_mean_field(
             "method": method,
             "rtol": rtol,
             "atol": atol,
+            "stop_at_risk": stop_at_risk,
             **({"begins": begins} if begins else {}),
         },
         provenance=provenance(
             steps=path.steps,
+            stopped_at_risk=path.stopped,
             field=type(field).__name__,
             nodes=nodes,
             quadrature_error=error,

@@ -25,6 +25,7 @@ from twolayer.support.checks import (
     check_seed,
     shown,
 )
+from twolayer.support.html import ranges
 
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
@@ -90,6 +91,14 @@ class Overlaps:
                 f"Ω = [[Q, M], [Mᵀ, P]] with smallest eigenvalue {eigenvalues[0]:.3g}",
                 "overlaps of real vectors: Ω positive semi-definite",
             )
+
+    def __repr__(self) -> str:
+        return f"Overlaps(p={self.p}, k={self.k})"
+
+    def _repr_html_(self) -> str:
+        norms = np.diagonal(self.Q), np.diagonal(self.P)
+        named = [("Q_ii", norms[0]), ("M", self.M), ("P_rr", norms[1]), ("a", self.a)]
+        return ranges(repr(self), named)
 
     @property
     def p(self) -> int:
@@ -190,6 +199,13 @@ class Weights:
         layers = second_layer("a", a, self.p), second_layer("a_star", a_star, self.k)
         set_fields(self, a=layers[0], a_star=layers[1])
         _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
+
+    def __repr__(self) -> str:
+        return f"Weights(p={self.p}, k={self.k}, d={self.d})"
+
+    def _repr_html_(self) -> str:
+        named = [("W", self.W), ("W_star", self.W_star), ("a", self.a), ("a_star", self.a_star)]
+        return ranges(repr(self), named)
 
     @property
     def p(self) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from twolayer.activations import quadrature
 from twolayer.activations.activation import Activation
 from twolayer.activations.expectations import Expectations
-from twolayer.activations.known import get
+from twolayer.activations.known import Name, get
 from twolayer.activations.quadrature import Quadrature
 from twolayer.activations.square import Square
 from twolayer.problem.matrices import assemble, second_layer
@@ -27,6 +27,7 @@ from twolayer.support.checks import (
     check_power_of_two,
     check_probability,
 )
+from twolayer.support.html import table
 from twolayer.support.threads import HAS_COMPILER, on_all_cores
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
@@ -102,8 +103,8 @@ class Task:
 
     def __init__(
         self,
-        activation: str | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
-        target_activation: str | Activation | Callable[[np.ndarray], np.ndarray] | None = None,
+        activation: Name | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
+        target_activation: Name | Activation | Callable[[np.ndarray], np.ndarray] | None = None,
         noise: float = 0.0,
         *,
         order: int = quadrature.ORDER,
@@ -142,6 +143,12 @@ class Task:
         target = f", {self.target_activation.name!r}"
         same = self.target_activation is self.activation
         return f"Task({self.activation.name!r}{'' if same else target}, noise={self.noise:g})"
+
+    def _repr_html_(self) -> str:
+        names = self.activation.name, self.target_activation.name
+        how = "closed forms" if self.closed else f"quadrature, to {self.tolerance:g}"
+        rows = zip(("student σ", "target σ*"), names, strict=True)
+        return table(repr(self), [*rows, ("noise Δ", f"{self.noise:g}"), ("expectations", how)])
 
 
 def known_by(task: Task) -> np.ndarray:

@@ -7,17 +7,18 @@ xarray Dataset, and is saved as NetCDF.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
-from twolayer.results.result import Result
-from twolayer.support.checks import InvalidInput, check_integer, shown
+from twolayer.results.axes import TIMES, Times, on_times_asked
+from twolayer.results.result import Result, ended_early
+from twolayer.schedules import Schedule
+from twolayer.support.checks import InvalidInput, check_choice, check_integer, shown
 
 if TYPE_CHECKING:
     import xarray
@@ -28,7 +29,9 @@ class Trajectory(Result):
     """Overlaps and risk at recorded times.
 
     Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
-    a copy, or what `to_xarray` returns, may be changed.
+    a copy, or what `to_xarray` returns, may be changed.  Two are equal (`==`) if all their arrays
+    (NaN equals NaN), tasks and parameters are, whatever provenance says; they have no hash, as
+    arrays have none.
 
     Attributes
     ----------
@@ -40,8 +43,9 @@ class Trajectory(Result):
         Overlaps; P does not move.
     a, a_star : array, shapes ([R,] T, p) and (k,)
         Second layers of students and targets, ones if there is none; a_star does not move.
-    steps : array of int64, shape (T,), or None
-        Of `simulate`: the SGD steps after which was recorded, each once.
+    steps, samples : array of int64, shape (T,), or None
+        The SGD steps after which was recorded, each once, and the samples, `batch` a step.  Of
+        `solve` only if it was asked by steps.
     excess_risk, risk : array, shape ([R,] T)
         R − Δ/2, and R, label noise included.
     task : Task
@@ -50,6 +54,8 @@ class Trajectory(Result):
         Every argument that shaped the result.
     provenance : dict
         Versions, time of day, run time, and what the method reports of itself.
+    t_asked, steps_asked : array, shape (A,), or None
+        What was asked for, with repetitions; steps of `simulate`, or if it was asked by steps.
 
     Examples
     --------
@@ -73,12 +79,22 @@ class Trajectory(Result):
     a: np.ndarray | None = None
     a_star: np.ndarray | None = None
     steps: np.ndarray | None = None
+    t_asked: np.ndarray | None = None
+    steps_asked: np.ndarray | None = None
 
     def __repr__(self) -> str:
         runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
         span = f" from {self.t[0]:g} to {self.t[-1]:g}" if self.t.size else ""
         p, k = self.M.shape[-2:]
         return f"Trajectory({runs}{self.t.size} times{span}, p={p}, k={k}, {self.task!r})"
+
+    @property
+    def samples(self) -> np.ndarray | None:
+        """Samples that SGD had seen, steps times batch, int64 of shape (T,); None without steps."""
+        return self._samples(self.steps)
+
+    def _samples(self, steps: np.ndarray | None) -> np.ndarray | None:
+        return None if steps is None else steps * int(self.parameters.get("batch", 1))
 
     def overlaps(self, time: int = -1, run: int = 0) -> Overlaps:
         """The state at one recorded time, to start another computation from.
@@ -93,7 +109,7 @@ class Trajectory(Result):
         Raises
         ------
         InvalidInput
-            If only the norms were recorded, or the run had blown up by then.
+            If only the norms were recorded, or the run had blown up, or stopped, by then.
 
         Examples
         --------
@@ -112,26 +128,32 @@ class Trajectory(Result):
         run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
         if np.isnan(self.excess_risk[where]):
-            got = f"{time} of run {run}, which had left the range of finite numbers"
+            stopped = run in ended_early(self.provenance, ["stopped_at_risk"])
+            why = "stopped before" if stopped else "left the range of finite numbers"
+            got = f"{time} of run {run}, which had {why}"
             raise InvalidInput("time", got, "earlier")
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
-
-    @property
-    def step(self) -> float:
-        """The time of a step of SGD, on average; 0 if there are none."""
-        steps = 0 if self.steps is None or not self.t.size else self.steps[-1]
-        return float(self.t[-1] / steps) if steps else 0.0
 
     @property
     def stage(self) -> int:
         """How many results it goes on from, one from another."""
         return int(self.parameters.get("stage", 0))
 
-    def to_xarray(self) -> xarray.Dataset:
+    def to_xarray(self, time: Times = "recorded") -> xarray.Dataset:
         """A copy as a labelled dataset, with units and parameters in its attributes.
 
         Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of `simulate`),
-        time, neuron, neuron_2, target, target_2; of `simulate` the coordinate steps, too.
+        time, neuron, neuron_2, target, target_2; where there are `steps` and `samples`, these are
+        coordinates, too.
+
+        Parameters
+        ----------
+        time : str
+            "recorded": a row for each recorded time, once; or "asked": for each time asked for,
+            however close, in their order.  The index `time` is then as it was asked, the
+            coordinate `recorded_time` what was recorded nearest to it; of runs that had ended,
+            and of times not reached, all is NaN.  So results of any rates, dimensions and runs
+            that were asked for the same times align, as in ``xarray.concat``.
 
         Examples
         --------
@@ -141,6 +163,18 @@ class Trajectory(Result):
         >>> run.to_xarray()["M"].mean("run").dims
         ('time', 'neuron', 'target')
         """
+        data = self._labelled()
+        if check_choice("time", time, TIMES) == "recorded":
+            return data
+        data = on_times_asked(data, *self._asked())
+        if self.steps is not None and self.steps_asked is not None:  # known, if recorded or not
+            asked = {"steps": self.steps_asked, "samples": self._samples(self.steps_asked)}
+            data = data.assign_coords(
+                {name: ("time", values.copy(), data[name].attrs) for name, values in asked.items()}
+            )
+        return data
+
+    def _labelled(self) -> xarray.Dataset:
         import xarray
 
         run = ("run",) if self.M.ndim == 4 else ()
@@ -154,13 +188,14 @@ class Trajectory(Result):
             "excess_risk": (time, self.excess_risk, "population risk minus Δ/2"),
             "risk": (time, self.risk, "population risk, label noise included"),
         }
-        scheduled = isinstance(self.parameters.get("learning_rate"), str)
+        scheduled = isinstance(self.parameters.get("learning_rate"), (str, Schedule))
         clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
         coords: dict[str, Any] = {
             "time": ("time", self.t, {"units": "p d / γ steps", "long_name": clock})
         }
         if self.steps is not None:
             coords["steps"] = ("time", self.steps, {"long_name": "SGD steps", "units": "1"})
+            coords["samples"] = ("time", self.samples, {"long_name": "samples seen", "units": "1"})
         for name, (dims, values, _) in data.items():
             if name in "QMP":
                 sizes = zip(dims, values.shape, strict=True)
@@ -170,6 +205,10 @@ class Trajectory(Result):
             for name, (dims, values, text) in data.items()
         }
         return xarray.Dataset(labelled, coords, self._labels()).copy(deep=True)
+
+    @property
+    def _norms(self) -> np.ndarray:
+        return self.Q if self.Q.ndim < self.M.ndim else np.diagonal(self.Q, axis1=-2, axis2=-1)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -237,36 +276,15 @@ class Divergence(ArithmeticError):
         return f"{text}. A smaller learning rate may keep the run finite."
 
 
-def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
-    """A learning rate as it is kept in a file: a schedule by the name of the function."""
+def named(
+    learning_rate: float | Callable[[float], float] | None,
+) -> float | str | Schedule | None:
+    """A learning rate as it is kept: a function by its name, one of `schedules` as it is."""
+    if isinstance(learning_rate, Schedule):
+        return learning_rate
     if callable(learning_rate):
         return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
     return None if learning_rate is None else float(learning_rate)
-
-
-def going_on(argument: str, start: Trajectory, run: int = 0) -> tuple[float, Overlaps]:
-    """When and where a run of a result ends, to go on from."""
-    if not start.t.size:
-        raise InvalidInput(argument, repr(start), "a result with a time to go on from")
-    return float(start.t[-1]), start.overlaps(-1, run)
-
-
-def with_targets(start: Any, a_star: ArrayLike | None) -> Any:
-    """Weights or overlaps with another second layer of the targets, if it is given."""
-    if a_star is None:
-        return start
-    return replace(start, a_star=a_star)
-
-
-def later(t_eval: np.ndarray, begins: float, step: float = 0.0) -> np.ndarray:
-    """Times of what goes on from a result, refused before its end; by less than a step they are it.
-
-    A result of SGD ends at the step that is nearest to the time it was asked for.
-    """
-    if t_eval[0] < begins - step:
-        allowed = f"from {begins:g} on, where the result ends that is gone on from"
-        raise InvalidInput("t_eval", f"{t_eval[0]:g}", allowed)
-    return np.maximum(t_eval, begins)
 
 
 def _index(argument: str, value: int, size: int) -> int:

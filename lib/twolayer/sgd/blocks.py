@@ -31,7 +31,7 @@ def advance(
             field += K[v, :before] @ C[:before]
             values = activation.sigma(field)
             error = samples.labels[block, v] - a @ values / a.size
-            step = samples.rates[block] * error
+            step = samples.rates[block, v] * error
             if not np.isfinite(step):
                 return block, v
             np.multiply(step * a, activation.derivative(field), out=C[v])

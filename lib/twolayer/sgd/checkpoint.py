@@ -127,15 +127,15 @@ def load(
     return Checkpoint(block, random_state, arrays)
 
 
-def set_aside(file: Path, reason: InvalidInput) -> None:
-    """Rename a damaged file to ``*.damaged`` and say so."""
+def set_aside(file: Path, reason: InvalidInput, what: str = "run") -> None:
+    """Rename a damaged file to ``*.damaged`` and say so; `what` it was of."""
     number, to = 1, file.with_name(file.name + ".damaged")
     while to.exists():
         number += 1
         to = file.with_name(f"{file.name}.{number}.damaged")
     os.replace(file, to)
     warnings.warn(
-        f"{reason}. It is set aside as {to.name}, and this run begins anew.",
+        f"{reason}. It is set aside as {to.name}, and this {what} begins anew.",
         RuntimeWarning,
         stacklevel=2,
     )

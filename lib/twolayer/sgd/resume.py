@@ -19,10 +19,10 @@ from twolayer.support.sources import digest_of
 _RUNS = "twolayer.sgd.run"
 
 
-def _agreed(plan: Plan, blocks: float | None = None) -> dict[str, Any]:
-    """What a checkpoint says of a plan, of so many blocks of its schedule; by default of all."""
-    known = int(plan.rates.size if blocks is None else min(blocks, plan.rates.size))
-    schedule = {"schedule": plan.schedule(known), "blocks": known}
+def _agreed(plan: Plan, samples: Any = 0) -> dict[str, Any]:
+    """What the checkpoint of a run, where so many samples are behind it, says of its plan."""
+    known = samples if isinstance(samples, int) else 0
+    schedule = {"schedule": plan.schedule(known), "samples": known}
     return plan.fingerprint | {"source": digest_of(_RUNS)} | schedule
 
 
@@ -52,9 +52,10 @@ def save(plan: Plan, file: Path, state: State, outcome: Outcome) -> None:
         "excess_risk": outcome.excess_risk[:n],
     }
     random_state = state.draws.state
+    done = max([state.block * plan.block, *plan.samples[n - 1 : n].tolist()])
     try:
         checkpoints.save(
-            file, _agreed(plan), checkpoints.Checkpoint(state.block, random_state, arrays)
+            file, _agreed(plan, done), checkpoints.Checkpoint(state.block, random_state, arrays)
         )
     except OSError as error:  # a disk that has filled up must not cost the run itself
         warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
@@ -76,7 +77,7 @@ def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
         "M": (None, *outcome.M.shape[1:]),
         "excess_risk": (None,),
     }
-    saved = checkpoints.load(file, lambda have: _agreed(plan, have.get("blocks")), shapes)
+    saved = checkpoints.load(file, lambda have: _agreed(plan, have.get("samples")), shapes)
     if saved is None:
         return state, outcome
     at = saved.block * plan.block

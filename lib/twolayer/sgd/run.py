@@ -153,7 +153,7 @@ def run(
     space, saved = Workspace(plan, state), time.monotonic()
 
     try:
-        while outcome.count < plan.samples.size and outcome.blew_up_at is None:
+        while not outcome.over(plan):
             step = int(plan.samples[outcome.count])
             if step == state.block * plan.block:
                 outcome = _record(plan, outcome, [(*space.overlaps(), state.a)])
@@ -165,9 +165,8 @@ def run(
                 drawn, a = state.draws.state, state.a.copy()
                 last, done = space.advance(1, absorb_last=False)
                 outcome = _record_inside(plan, outcome, space, done)
-                if outcome.count == plan.samples.size:
+                if outcome.over(plan):
                     state.draws.state, state.a[:] = drawn, a  # who goes on begins with this block
-                if outcome.count == plan.samples.size or outcome.blew_up_at is not None:
                     break
                 if done == plan.block:
                     space.absorb()
@@ -182,7 +181,7 @@ def run(
     except KeyboardInterrupt:
         outcome = replace(outcome, interrupted=True)
     # Where it was interrupted or blew up, the random stream is ahead of the state.
-    if file is not None and outcome.count == plan.samples.size:
+    if file is not None and (outcome.count == plan.samples.size or outcome.stopped(plan)):
         save(plan, file, state, outcome)
     return outcome
 
@@ -214,7 +213,7 @@ def labels(
 def _record(
     plan: Plan, outcome: Outcome, states: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> Outcome:
-    """Record the next times, whose Q, M and a these are, until one is not finite."""
+    """Record the next times, whose Q, M and a these are, until one ends the run."""
     states, most = iter(states), max(1, _IN_FLIGHT // len(plan.students) ** 2)
     whole = plan.record == "overlaps"
     while True:
@@ -231,9 +230,11 @@ def _record(
         with np.errstate(all="ignore"):
             risks = excess_risks_of(plan.task, Q[: count - n], M, plan.P, a, plan.a_star)
         outcome.excess_risk[n:count] = risks
-        lost = np.flatnonzero(~np.isfinite(risks))
-        if lost.size:
-            count = n + int(lost[0])
+        ends = np.flatnonzero(~np.isfinite(risks) | (risks <= plan.enough))
+        if ends.size:
+            count = n + int(ends[0])
+            if np.isfinite(risks[ends[0]]):
+                return replace(outcome, count=count + 1)
             return replace(outcome, count=count, blew_up_at=int(plan.samples[count]))
         outcome = replace(outcome, count=count)
 

@@ -15,24 +15,27 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
-from twolayer.results.trajectory import (
-    Trajectory,
+from twolayer.results.going_on import (
+    check_counted,
     going_on,
     later,
-    named,
-    risk_error,
+    step_of,
+    steps_made,
     with_targets,
 )
+from twolayer.results.trajectory import Trajectory, named, risk_error
+from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
-from twolayer.sgd.gathering import ON_DIVERGENCE, gather
-from twolayer.sgd.method import METHODS, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plans
+from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
+from twolayer.sgd.method import METHODS, Method, cost
+from twolayer.sgd.plan import RECORDS, Asked, Plans, Record
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -45,8 +48,11 @@ from twolayer.support.checks import (
     check_instance,
     check_integer,
     check_layer_rate,
+    check_one_clock,
     check_seed,
-    check_times,
+    check_steps,
+    check_stop,
+    check_times_asked,
 )
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress, warn_of_minutes
@@ -60,16 +66,18 @@ def simulate(
     start: Weights | Overlaps | Trajectory,
     *,
     learning_rate: float | Callable[[float], float],
-    t_eval: ArrayLike,
+    t_eval: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
     d: int | None = None,
     a_star: ArrayLike | None = None,
     runs: int = 1,
     seed: int = 0,
-    method: str = "auto",
-    record: str = "overlaps",
-    on_divergence: str = "raise",
+    method: Method = "auto",
+    record: Record = "overlaps",
+    on_divergence: OnDivergence = "raise",
+    stop_at_risk: float | None = None,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -84,11 +92,16 @@ def simulate(
         last state, by samples that are new to it: `task` and all else may be others.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
-        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
+        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.  One of `schedules`
+        in steps or samples is exact at every step, and of one in t the jumps are.  Its clock
+        goes on, too, from where the result ends.
     t_eval : array_like, shape (T,)
         Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ steps.
-        The state is recorded at the nearest whole step, once; the result's `steps` are these, and
-        its `t` their times.
+        The state is recorded at the nearest whole step, once; the result's `steps` are these, its
+        `t` their times, and its `samples` the steps times `batch`.
+    steps : array_like of integers, shape (T,)
+        In place of `t_eval`: the steps after which to record, >= 0, or from that on with which
+        the result ends, that do not decrease.
     d : int
         Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result by
         default.
@@ -116,6 +129,10 @@ def simulate(
     on_divergence : str
         If a run leaves the range of finite numbers, "raise" `Divergence` once all runs have
         ended, or "keep" its NaNs in the result, whose ``provenance["diverged"]`` names it.
+    stop_at_risk : float, optional
+        A run stops at its first recorded time at which the population risk R (label noise
+        included) is no larger, and is NaN later; ``provenance["stopped_at_risk"]`` names those
+        that did.  Times that no run reached are left out.  Must be above Δ/2.
     executor : concurrent.futures.Executor, optional
         Where to run; here and one after another by default.  Processes need activations that
         are defined in a module, which a lambda is not.
@@ -167,7 +184,9 @@ def simulate(
     """
     started = time.perf_counter()
     check_instance("task", task, Task)
-    t_eval = check_times("t_eval", t_eval)
+    check_one_clock(t_eval, steps)
+    t_eval = None if t_eval is None else check_times_asked("t_eval", t_eval)
+    steps = None if steps is None else check_steps(steps)
     batch = check_integer("batch", batch, 1, _LARGEST_BATCH)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     runs = check_integer("runs", runs, 1)
@@ -179,25 +198,25 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
-    begins, before, stage, starts = 0.0, 0, 0, [start]
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
+    asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
+    asked, starts = replace(asked, steps=steps, stop_at_risk=stop_at_risk), [start]
     if isinstance(start, Trajectory):
         own = len(start.M) if start.M.ndim == 4 else 1
         if own > 1 and runs not in (1, own):
             raise InvalidInput("runs", str(runs), f"{own}, those of the result, or left out")
-        runs, stage = max(runs, own), start.stage + 1
+        runs = max(runs, own)
         starts = [going_on("start", start, run=run)[1] for run in range(own)]
-        begins, before = float(start.t[-1]), 0 if start.steps is None else int(start.steps[-1])
-        t_eval = later(t_eval, begins, start.step)
-        d = start.parameters.get("d") if d is None else d
+        asked = _later(asked, start)
     if isinstance(starts[0], (Weights, Overlaps)):
         starts = [with_targets(each, a_star) for each in starts]
-    fixed = d, learning_rate, t_eval, seed, method, record, eta, batch, begins, before, stage
-    plans = Plans.of(Asked(task, starts[0], *fixed), starts)
+    plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
     size = starts[0].p, starts[0].k, plan.d, plan.block, plan.projected, batch
-    what = f"{runs} runs of {samples // batch} steps, on one core"
+    what = f"{runs} runs of {samples // batch} steps{of_schedule(learning_rate)}, on one core"
     warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
@@ -220,6 +239,17 @@ def simulate(
     trajectory = gather(plan, outcomes, runs, stopped=stopped, **options)
     warn_unless_settled(risk_error(trajectory))
     return trajectory
+
+
+def _later(asked: Asked, start: Trajectory) -> Asked:
+    """What is asked for of what goes on from a result."""
+    d = start.parameters.get("d") if asked.d is None else check_integer("d", asked.d, 1)
+    begins, made = float(start.t[-1]), steps_made(start, d)
+    if asked.t_eval is not None:
+        later(asked.t_eval, begins, step_of(start))
+    check_counted(asked.learning_rate, asked.steps, made)
+    before, stage = 0 if made is None else round(made), start.stage + 1
+    return replace(asked, d=d, begins=begins, before=before, stage=stage)
 
 
 def _run_all(

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy
@@ -25,6 +25,8 @@ from twolayer.support.threads import apart
 DENSE = ("LSODA", "Radau", "BDF")
 IMPLICIT = (*DENSE, "CVODE")
 ODE_METHODS = (*IMPLICIT, "RK45", "DOP853", "RK23")
+#: Their names, and the choice among them, for whoever checks types.
+Integrator = Literal["auto", "LSODA", "Radau", "BDF", "CVODE", "RK45", "DOP853", "RK23"]
 
 #: Numbers in flight when a Jacobian is made by differences.
 _IN_FLIGHT = 30_000
@@ -51,6 +53,9 @@ _SHORT = 30.0
 _FEW, _MANY_TIMES = 60, 3000
 #: Seconds that no compilation takes.
 _COMPILING = 60.0
+
+#: An integrator stops so many spacings of the time before a jump, and goes on at it.
+_BEFORE = 64
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -92,6 +97,7 @@ def integrate(
     jacobian: Callable[[float, Array], Array] | None = None,
     slope: Callable[[float, Array], Array] | None = None,
     reach: Callable[[Array], int | None] = lambda _: None,
+    jumps: tuple[float, ...] = (),
     foreign: bool = False,
     label: str = "solve",
     progress: bool = True,
@@ -101,8 +107,9 @@ def integrate(
     Of two `methods` the second takes over from the first, which is explicit, if the equation turns
     out to be stiff.  `jacobian` is for dense methods, see `differences`, `slope` for `CVODE`.
     `reach` is called with the next states (n, N) in order, before they count as reached, and says
-    which of them to stop at, if any.  `foreign` says whether `derivative` calls functions of the
-    user's, which may integrate in their turn.
+    which of them to stop at, if any.  At `jumps` > 0, in their order, `derivative` may jump: each
+    method begins anew there, and does not step across.  `foreign` says whether `derivative` calls
+    functions of the user's, which may integrate in their turn.
 
     Raises `KeyboardInterrupt` if interrupted before the first time was reached, `InvalidInput` if
     the last time is, or turns out to be, so far away that nobody would see the end, if a dense
@@ -131,6 +138,7 @@ def integrate(
     looked, pace = (0.0, 0), 0.0
     beside = (method == "LSODA" and foreign) or (method in DENSE and y0.size >= _MANY)
     ask: Callable[..., Any] = _call
+    ends = [*(jump for jump in jumps if jump < t_eval[-1]), t_eval[-1]]
 
     def take(reached: float, interpolant: Callable[[], Callable[[Array], Array]]) -> None:
         nonlocal stopped
@@ -153,7 +161,9 @@ def integrate(
         if method in DENSE and jacobian:
             extra["jac"] = asking(jacobian)
         make = getattr(scipy.integrate, method, CVODE)
-        solver = make(asking(derivative), t, y, t_eval[-1], rtol=rtol, atol=atol, **extra)
+        end = next(each for each in ends if each > t)
+        end -= _BEFORE * np.spacing(end) if end < t_eval[-1] else 0.0
+        solver = make(asking(derivative), t, y, end, rtol=rtol, atol=atol, **extra)
 
     def count() -> None:
         for name in counts:
@@ -205,7 +215,11 @@ def integrate(
                         )
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)
-                if others and solver.nfev > _HAND_OVER and not done():
+                if solver.status == "finished" and not done():
+                    count()
+                    looked, pace = (solver.t, 0), 0.0
+                    begin(next(each for each in ends if each > solver.t), solver.y)
+                elif others and solver.nfev > _HAND_OVER and not done():
                     count()
                     method, looked, pace = others.pop(0), (solver.t, 0), 0.0
                     begin(solver.t, solver.y)

@@ -17,7 +17,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.flow.terms import TERMS, right_hand_side
+from twolayer.flow.terms import TERMS, Terms, right_hand_side
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
 from twolayer.results.trajectory import Divergence
@@ -57,13 +57,14 @@ def exit_time(
     overlaps: Overlaps,
     *,
     learning_rate: float,
-    terms: str = "full",
+    terms: Terms = "full",
     spherical: bool = False,
     threshold: float = 0.5,
     t_max: float = 1000.0,
 ) -> float:
     """The time at which the flow has a share of the students' norm in the span of the targets.
 
+    Of any activation, and any number of targets.
     The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.  Time is in units of
     p d/γ steps, infinite if the threshold is not reached by `t_max`.
 
@@ -128,6 +129,7 @@ def exit_quantiles(
 ) -> Array:
     """Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it, in p d/γ steps.
 
+    Square activation and one target alone.
     The flow from M = √(v/d) ξ: the exit time falls with ‖ξ‖², which is chi-squared with p
     degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.  Derived on the
     page "Time to learn" of the book; see also arXiv:2305.18502.
@@ -167,6 +169,7 @@ def mean_exit_time(
 ) -> float:
     """The mean of the exit time of SGD from w ~ N(0, I_d), p = 1, in units of d/γ steps.
 
+    Square activation and one target alone.
     The mean over ξ of the flow's exit time from m = √(v/d) ξ.  It diverges as −log(ξ²)/(2μ) at
     ξ = 0; that part is known, and what is left is smooth, for Gauss-Hermite quadrature.  Arguments
     and source are those of `exit_quantiles`.
