@@ -173,6 +173,17 @@ def test_runs_in_two_parts_go_on_at_the_rate_of_the_schedule(schedule, method):
         tl.simulate(TASK, first, steps=[332, 400], **options)
 
 
+def test_what_is_too_far_is_said_from_where_the_result_ends():
+    first = tl.simulate(TASK, WEIGHTS, learning_rate=0.3, t_eval=EARLY)
+    short, ends = S.power(1.0, 3.0, t0=5.0, in_="steps"), r"after t = 5, where the result ends"
+    with pytest.raises(tl.InvalidInput, match=rf"^t_eval: got times up to 1e\+30 {ends}; .*below"):
+        tl.simulate(TASK, first, learning_rate=0.3, t_eval=[1e30])
+    with pytest.raises(tl.InvalidInput, match=f"^steps: got up to .* {ends}; .*at most"):
+        tl.simulate(TASK, first, learning_rate=short, steps=[10**12])
+    with pytest.raises(tl.InvalidInput, match=r"^t_eval: got times up to 100; it must be below 5,"):
+        tl.solve(TASK, first, learning_rate=short, t_eval=[100.0], d=40)
+
+
 def test_the_steps_of_a_flow_are_those_of_its_rate():
     """At a constant rate, and under a schedule in steps, also of what went on itself."""
     d, halved = 40, S.piecewise({0: 0.4, 1000: 0.1}, in_="steps")

@@ -211,7 +211,13 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     since = None if asked.t_eval is None else np.maximum(asked.t_eval - asked.begins, 0.0)
     more = None if asked.steps is None else asked.steps - asked.before
     units = gamma, rate, block, batch, start.p * d * batch
-    pace, steps = pace_and_steps(since, more, *units)
+    try:
+        pace, steps = pace_and_steps(since, more, *units)
+    except InvalidInput as error:
+        if error.argument == "learning_rate" or not asked.stage:
+            raise
+        got = f"{error.got} after t = {asked.begins:g}, where the result ends"
+        raise InvalidInput(error.argument, got, error.allowed) from None
     plan = Plan(
         task=asked.task,
         learning_rate=gamma(0.0),

@@ -91,8 +91,9 @@ def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
     there = np.isin(plan.samples, saved.arrays["samples"])
     n = int(np.argmin(there)) if not there.all() else there.size
     if n < there.size and plan.samples[n] < at:
-        got = f"a time after {plan.samples[n] // plan.batch} steps"
-        allowed = f"of those recorded, or after {at // plan.batch} steps, where {file} stands"
+        asked, stands = (plan.before + each // plan.batch for each in (int(plan.samples[n]), at))
+        got = f"a time after {asked} steps"
+        allowed = f"of those recorded, or after {stands} steps, where {file} stands"
         raise InvalidInput("t_eval", got, allowed)
     of = np.searchsorted(saved.arrays["samples"], plan.samples[:n])
     for name in ("Q", "M", "excess_risk", "a"):
