@@ -6,9 +6,9 @@ with `--store` it is what later runs are held against, `stored.json`.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import matplotlib.style as mpl_style
@@ -69,9 +69,12 @@ def _targets(ax: Axes, lines: list[Line]) -> None:
 
 
 if __name__ == "__main__":
-    latest = Path(__file__).with_name("latest.json")
-    content, stored = json.loads(latest.read_text("utf-8")), latest.with_name("stored.json")
-    if "--store" in sys.argv:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plot", description=__doc__)
+    parser.add_argument("--store", action="store_true", help="keep latest.json as stored.json")
+    latest, asked = Path(__file__).with_name("latest.json"), parser.parse_args()
+    stored = latest.with_name("stored.json")
+    if asked.store:
         shutil.copy(latest, stored)
+    content = json.loads(latest.read_text("utf-8"))
     print(page(content, json.loads(stored.read_text("utf-8"))))
     draw(Run(content), latest.with_suffix(".svg"))

@@ -160,7 +160,7 @@ def test_workers_of_another_version_are_refused(monkeypatch):
         monkeypatch.setattr(cluster, "digest_of", there)
         with pytest.raises(tl.InvalidInput, match="another version of it"):
             cluster.check_workers(client.get_executor(), "chain")
-        monkeypatch.setattr(cluster, "_WORKERS", 0.2)
+        monkeypatch.setattr(cluster, "_ANSWER", 0.2)
         monkeypatch.setattr(cluster, "digest_of", lambda _: time.sleep(2))
         with pytest.raises(tl.InvalidInput, match="a silent worker"):
             cluster.check_workers(client.get_executor(), "chain")

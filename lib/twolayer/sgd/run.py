@@ -22,14 +22,13 @@ from twolayer.sgd.method import WIDE
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.resume import resume, save
 from twolayer.sgd.state import Outcome, State, begin
+from twolayer.support.arrays import writable
 from twolayer.support.threads import apart
 
 #: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
 _BATCH = 100_000
 #: Floating-point operations of a block that take so long that Ctrl-C would wait for it.
 _LONG = 2e9
-#: Columns of the weights in flight when overlaps are made.
-_COLUMNS = 1024
 #: Samples that move recorded overlaps together.
 _CHUNK = 16
 #: Numbers in flight when risks are computed.
@@ -47,6 +46,7 @@ class Workspace:
 
         B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
         self.plan, self.state, self._kernels = plan, state, kernels
+        self._targets = writable(plan.targets)
         self._turn_back = batches.turn_back
         activation = plan.task.activation
         self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, activation.code)
@@ -96,16 +96,19 @@ class Workspace:
         self._turn_back(room.students, k)
 
     def overlaps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Q and M at the start of the block, some columns at a time, without a copy."""
-        students, targets = self._room.students, self.plan.targets
-        (p, D), k = students.shape, len(targets)
-        Q, M = np.zeros((p, p)), np.zeros((p, k))
-        with np.errstate(all="ignore"):
-            for start in range(0, D, _COLUMNS):
-                some = students[:, start : start + _COLUMNS]
-                Q += some @ some.T
-                M += some @ targets[:, start : start + _COLUMNS].T
-        return Q, M
+        """Q and M at the start of the block."""
+        Q, M = self._products(self._room.students), self._products(self._room.students, True)
+        return (Q + Q.T) / 2, M
+
+    def _products(self, rows: np.ndarray, with_targets: bool = False) -> np.ndarray:
+        """Scalar products of rows with the students, or with the targets, without a copy.
+
+        By the BLAS of the kernels: the threads of NumPy's own would spin beside it.
+        """
+        others = self._targets if with_targets else self._room.students
+        out = np.empty((len(rows), len(others)))
+        self._kernels.scalar_products(rows, others, out)
+        return out
 
     def inside(self, counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Q, M and a after so many samples of the block that was run last.
@@ -116,7 +119,7 @@ class Workspace:
         """
         room, batch = self._room, self.plan.batch
         Q, M = self.overlaps()
-        seen = room.X @ self.plan.targets.T
+        seen = self._products(room.X, True)
         chunk, start = batch * max(1, _CHUNK // batch), 0
         for stop in counts:
             while start + chunk < stop:
@@ -132,7 +135,8 @@ class Workspace:
         c, batch = self._room.C[start:stop], np.arange(start, stop) // self.plan.batch
         with np.errstate(all="ignore"):
             K = self._room.K[start:stop, start:stop] * (batch[:, None] == batch)
-            half, fields = np.zeros_like(Q), self._room.fields[start:stop] + K @ c / 2
+            half, fields = np.zeros_like(Q), self._room.fields[start:stop].copy()
+            self._kernels.add_product(K / 2, c, fields)
             self._kernels.add_transposed_product(c, fields, half)
             return Q + half + half.T, M + c.T @ seen[start:stop]
 

@@ -15,8 +15,9 @@ from twolayer.support.sources import digest_of
 _RETRIES = 3
 #: Seconds to wait for a scheduler to answer.
 _PATIENCE = 10
-#: Seconds to wait for a first worker, and for all workers to answer.
-_WORKERS = 4.0
+#: Seconds to wait for a first worker; and for all to answer, who on a busy machine take as long to
+#: import the package.
+_WORKERS, _ANSWER = 4.0, 30.0
 #: What distributed's own transports listen on.
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://\S+")
 
@@ -49,7 +50,7 @@ def check_workers(executor: Executor | None, module: str) -> None:
     """Refuse a Dask executor whose workers are none, or cannot run a module as it is here.
 
     Work would wait for a worker for ever, and one without the package does not say so.  Refused
-    within ten seconds; other executors are not looked at.
+    within seconds, or half a minute if workers are silent; other executors are not looked at.
     """
     client = getattr(executor, "_client", None)
     if not hasattr(client, "scheduler_info") or client.asynchronous:
@@ -63,9 +64,9 @@ def check_workers(executor: Executor | None, module: str) -> None:
     pool = ThreadPoolExecutor(1)
     try:
         asked = pool.submit(client.run, digest_of, module, on_error="return")
-        found = asked.result(_WORKERS)
+        found = asked.result(_ANSWER)
     except TimeoutError:
-        allowed = f"one whose workers answer within {_WORKERS:g} s"
+        allowed = f"one whose workers answer within {_ANSWER:g} s"
         raise InvalidInput("executor", "a Dask cluster with a silent worker", allowed) from None
     finally:
         pool.shutdown(wait=False)
