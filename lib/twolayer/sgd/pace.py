@@ -78,6 +78,9 @@ def held(
     first, rates, t, sample = [0], [gamma(0.0) / per_time], 0.0, 0
     ahead = list(jumps)
     end = math.inf if most is None else most * batch
+    few = f"at most {_MAX_PIECES * block // batch}, as many as there are rates for"
+    if math.inf > end > _MAX_PIECES * block:
+        raise _beyond(last, most, "", few)
     while t <= last and sample <= end:
         n, step = block - sample % block, rates[-1] * batch
         if ahead:
@@ -93,7 +96,6 @@ def held(
         rates.append(gamma(now) / per_time)
         if len(rates) > _MAX_PIECES:
             allowed = f"at most {t:.3g} for this schedule, the time of {_MAX_PIECES:.0e} pieces"
-            few = f"at most {sample // batch}, as many as there are rates for"
             raise _beyond(last, most, allowed, few)
     sizes = np.array(rates)
     starts = np.concatenate(([0.0], np.cumsum(np.diff(first) * sizes[:-1])))
