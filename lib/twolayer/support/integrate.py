@@ -19,7 +19,7 @@ from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
 from twolayer.support.cvode import CVODE, HAS_CVODE
 from twolayer.support.progress import LONG, Progress, warn_of_minutes
-from twolayer.support.threads import apart
+from twolayer.support.threads import apart, one_core
 
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
 DENSE = ("LSODA", "Radau", "BDF")
@@ -129,6 +129,7 @@ def integrate(
     looked, pace = (0.0, 0), 0.0
     beside = (method == "LSODA" and foreign) or (method in DENSE and y0.size >= _MANY)
     ask: Callable[..., Any] = _call
+    factors = y0.size**3 / 3 if method in DENSE else 0
 
     def take(reached: float, interpolant: Callable[[], Callable[[Array], Array]]) -> None:
         nonlocal n, stopped
@@ -175,6 +176,7 @@ def integrate(
             np.errstate(all="ignore"),
             warnings.catch_warnings(),
             Progress(t_eval[-1], label, progress) as bar,
+            one_core(max(_product(y0), factors)),
         ):
             warnings.simplefilter("ignore")  # the integrator's own; failures are reported
             if not done():
@@ -249,9 +251,14 @@ def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: f
 def _seconds(derivative: Callable[[float, Array], Array], y: Array) -> float:
     """What a call takes."""
     started = time.perf_counter()
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), one_core(_product(y)):
         derivative(0.0, y)
     return time.perf_counter() - started
+
+
+def _product(y: Array) -> float:
+    """Multiplications of a matrix product in a right-hand side: unknowns are half of a matrix."""
+    return float((2 * y.size) ** 1.5)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
