@@ -40,17 +40,6 @@ def test_field(benchmark, activation, d, p):
     benchmark(call)
 
 
-@pytest.mark.parametrize("p", [10, 100, 1000])
-@pytest.mark.parametrize("d", [5, math.inf])
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_other_activations(benchmark, activation, d, p):
-    """ReLU and tanh, whose cheapest form for so many particles is by pairs."""
-    benchmark.group = f"mean field, {activation}, d = {d}"
-    call = field(activation, max(2, p // 100) if benchmark.disabled else p, d)
-    call()
-    benchmark(call)
-
-
 @pytest.mark.parametrize("p", [200, 400, 800])
 @pytest.mark.parametrize(("activation", "d"), KINDS)
 def test_pairs(benchmark, activation, d, p):

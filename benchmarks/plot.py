@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import matplotlib.style as mpl_style
@@ -70,11 +69,10 @@ def _targets(ax: Axes, lines: list[Line]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plot", description=__doc__)
-    parser.add_argument("--store", action="store_true", help="keep latest.json as stored.json")
+    parser.add_argument("--store", action="store_true", help="keep the times in stored.json")
     latest, asked = Path(__file__).with_name("latest.json"), parser.parse_args()
-    stored = latest.with_name("stored.json")
+    content, stored = json.loads(latest.read_text("utf-8")), latest.with_name("stored.json")
     if asked.store:
-        shutil.copy(latest, stored)
-    content = json.loads(latest.read_text("utf-8"))
+        stored.write_text(json.dumps(Run(content).timed(), indent=1) + "\n", "utf-8")
     print(page(content, json.loads(stored.read_text("utf-8"))))
     draw(Run(content), latest.with_suffix(".svg"))

@@ -119,11 +119,19 @@ class Run:
     def growth(self, name: str) -> dict[str, Points]:
         """Kind → (particles, seconds), of benchmarks `name[activation-d-particles]`."""
         out: dict[str, Points] = {}
+        for kind, points in self.series(name).items():
+            activation, d = kind.split("-")
+            out[f"{activation}, d={'∞' if d == 'inf' else d}"] = points
+        return out
+
+    def series(self, name: str) -> dict[str, Points]:
+        """Series → (size, seconds), of benchmarks `name[series-size]`."""
+        out: dict[str, Points] = {}
         for found in self.of:
-            if found.startswith(f"{name}["):
-                activation, d, particles = found[len(name) + 1 : -1].split("-")
-                kind = f"{activation}, d={'∞' if d == 'inf' else d}"
-                out.setdefault(kind, []).append((float(particles), self.seconds(found)))
+            test, _, case = found.removesuffix("]").partition("[")
+            if test == name:
+                series, _, size = case.rpartition("-")
+                out.setdefault(series, []).append((float(size), self.seconds(found)))
         return out
 
     def gemm(self) -> float:
@@ -326,15 +334,8 @@ class Run:
 
     def sizes(self) -> list[tuple[str, ...]]:
         """Of each series of `bench_cliffs`: what grows, times, and exponents."""
-        series: dict[str, Points] = {}
-        for name in self.of:
-            test, _, case = name.removesuffix("]").partition("[")
-            if test == "test_size":
-                series.setdefault(case.rpartition("-")[0], []).append(
-                    (float(case.rpartition("-")[2]), self.seconds(name))
-                )
         rows = []
-        for name, points in series.items():
+        for name, points in self.series("test_size").items():
             pairs = list(itertools.pairwise(points))
             counted = self.info(f"test_size[{name}-{points[0][0]:.0f}]", "counted")
             rows.append(
@@ -347,13 +348,16 @@ class Run:
             )
         return rows
 
-    def slower(self, stored: Run) -> list[str]:
-        """What takes 1.5 times as long as in another run, or more, the machine's speed apart.
+    def timed(self) -> dict[str, float]:
+        """Seconds by the name of the benchmark, of those that are about time."""
+        return {name: self.seconds(name) for name, one in self.of.items() if "min" in one["stats"]}
+
+    def slower(self, stored: Mapping[str, float]) -> list[str]:
+        """What takes 1.5 times as long as stored, or more, the machine's speed apart.
 
         That speed is the median of all ratios: few things change between two runs.
         """
-        both = [name for name in self.of if name in stored.of and "min" in self.of[name]["stats"]]
-        ratios = {name: self.seconds(name) / stored.seconds(name) for name in both}
+        ratios = {name: now / stored[name] for name, now in self.timed().items() if name in stored}
         usual = float(np.median(list(ratios.values())))
         found = {name: ratio / usual for name, ratio in ratios.items()}
         return [f"{name}: {number(f)} times" for name, f in found.items() if f >= MARKED]
@@ -378,8 +382,8 @@ def _slope(points: Points) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
-def page(measured: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """A run, as pytest-benchmark writes it, as MyST Markdown; and the run it is held against."""
+def page(measured: Mapping[str, Any], stored: Mapping[str, float]) -> str:
+    """A run, as pytest-benchmark writes it, as MyST Markdown; and what it is held against."""
     run = Run(measured)
     heads = ("what", "measured", "yardstick", "ratio", "target", "verdict")
     out = [f"{run.machine()}.", "", tables.table(heads, [line.cells for line in run.lines()])]
@@ -390,6 +394,6 @@ def page(measured: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     out += ["", "How the time grows with size:", ""]
     heads = ("what", "milliseconds", "exponent", "steepest pair")
     out += [tables.table(heads, run.sizes()), ""]
-    slower = run.slower(Run(stored)) or ["nothing"]
+    slower = run.slower(stored) or ["nothing"]
     out += [f"{MARKED} times slower than the stored figures, or more: {'; '.join(slower)}."]
     return "\n".join(out)

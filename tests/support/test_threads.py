@@ -18,7 +18,7 @@ from twolayer.explorer.compute import compute
 from twolayer.flow import solver as ode
 from twolayer.sgd import run as chain
 from twolayer.support import integrate as stepping
-from twolayer.support.threads import apart, on_all_cores
+from twolayer.support.threads import _SmallWork, apart, on_all_cores, one_core
 from twolayer.theory import linear_noise as fluctuations
 from twolayer.theory.exit_runs import exit_times
 from twolayer.theory.exits import exit_time
@@ -270,3 +270,25 @@ def test_ctrl_c_ends_exit_times_in_a_pool(monkeypatch):
     interrupted_once(begun)
     with ThreadPoolExecutor(2) as pool, pytest.raises(KeyboardInterrupt):
         exit_times(10**12, learning_rate=0.05, t_max=10.0, runs=64, executor=pool)
+
+
+def test_small_products_stay_on_one_core_until_the_last_of_them_is_done(monkeypatch):
+    """Of two pieces of work that overlap, the one that ends first takes no limit away."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def limits():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    # Calls that others left to end by themselves may still be under way.
+    monkeypatch.setattr("twolayer.support.threads._SMALL", _SmallWork())
+    with threadpool_limits(2, "blas"):
+        with one_core(1e12):
+            assert limits() == {2}
+        first, second = one_core(1e6), one_core(1e6)
+        first.__enter__()
+        second.__enter__()
+        assert limits() == {1}
+        first.__exit__(None, None, None)
+        assert limits() == {1}
+        second.__exit__(None, None, None)
+        assert limits() == {2}

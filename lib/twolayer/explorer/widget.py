@@ -13,13 +13,13 @@ from typing import Any
 
 import anywidget
 import traitlets
-from threadpoolctl import threadpool_limits
 
 from twolayer.activations.known import ACTIVATIONS
 from twolayer.explorer.compute import compute
 from twolayer.explorer.presets import PRESETS
 from twolayer.explorer.request import STARTS, THEORIES
 from twolayer.support.checks import InvalidInput
+from twolayer.support.threads import one_core
 
 #: Seconds between two reports of progress.
 _PAUSE = 0.2
@@ -98,8 +98,7 @@ class Explorer(anywidget.AnyWidget):
                 self.send({"type": "first", "id": number, "answer": first})
 
         try:
-            # Small matrices: more threads would wait for each other.
-            with threadpool_limits(1):
+            with one_core(0):  # nor shall the large ones keep the page waiting for a core
                 answer = compute(request, report, show)
         except Cancelled:
             return

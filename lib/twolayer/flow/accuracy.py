@@ -9,6 +9,7 @@ import numpy as np
 from twolayer.flow.terms import TERMS
 from twolayer.problem.task import Task, coefficients
 from twolayer.support.arrays import Array
+from twolayer.support.threads import one_core
 
 #: Ψ^Var may be off by so many times the tolerance.
 _VARIANCE = 1e3
@@ -39,6 +40,7 @@ def errors(
     return found | {"variance_error": (worst, _VARIANCE * forms.tolerance)}
 
 
+@one_core(0)
 def refined(
     task: Task, states: Sequence[tuple[Array, Array]], a_star: Array, terms: str, d: int | None
 ) -> tuple[Task, Errors]:

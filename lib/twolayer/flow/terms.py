@@ -258,16 +258,19 @@ def flow_at_any_rate(
             square, state = type(forms) is Square, (writable(Q), writable(M), fixed)
             layers = writable(a), layer
             if p <= _SMALL:
+                Omega = None
                 dQ, dM = closed.small_flow(square, *state, *layers, within)
             else:  # the product by NumPy's BLAS: beside it the threads of a second one would spin
                 Omega, B = closed.prepared(square, *state, *layers)
                 dQ, dM = closed.flow_of(square, B @ Omega, state[0], layers[0], within)
         else:
-            within, (dM, dQ) = 0.0, _drifts(task, assemble(Q, M, P), a, targets)
+            within, Omega = 0.0, assemble(Q, M, P)
+            dM, dQ = _drifts(task, Omega, a, targets)
         if label_noise and noise and not within:
             dQ += (rate * noise) * (a[:, None] * a) * forms.gain(Q, d)
         if noise_free:
-            variance = forms.variance(assemble(Q, M, P), coefficients(a, targets), p, d)
+            Omega = assemble(Q, M, P) if Omega is None else Omega
+            variance = forms.variance(Omega, coefficients(a, targets), p, d)
             dQ += rate * (a[:, None] * a) * variance
         return dQ, dM
 

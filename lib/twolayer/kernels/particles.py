@@ -15,8 +15,18 @@ import numpy as np
 from twolayer.kernels.compiler import FAST, compiled
 from twolayer.kernels.functions import arcsine
 
-#: Terms of a series between two looks at what is left of it.
-CHECKED = 8
+
+@compiled(FAST, inner=True)
+def meet(
+    alpha: np.ndarray, root: np.ndarray, i: int, product: np.ndarray, radial: np.ndarray
+) -> None:
+    """Write the scalar products of particle i with all in the target span, and √(q_i q_j)."""
+    for j in range(root.size):
+        product[j] = alpha[i, 0] * alpha[j, 0]
+        radial[j] = root[i] * root[j]
+    for a in range(1, alpha.shape[1]):
+        for j in range(root.size):
+            product[j] += alpha[i, a] * alpha[j, a]
 
 
 @compiled(fastmath=FAST)
@@ -43,14 +53,9 @@ def erf_sums(
             s[j] += alpha[j, a] * alpha[j, a]
     out = np.zeros((stop - start, k + 1))
     for i in range(start, stop):
-        for j in range(p):
-            product[j] = alpha[i, 0] * alpha[j, 0]
-            radial[j] = root[i] * root[j]
-            mean[j] = 0.0
-            first[j] = 0.0
-        for a in range(1, k):
-            for j in range(p):
-                product[j] += alpha[i, a] * alpha[j, a]
+        meet(alpha, root, i, product, radial)
+        mean.fill(0.0)
+        first.fill(0.0)
         for node in range(xi.size):
             x, w, s_i = xi[node], w_xi[node], s[i]
             for j in range(p):
@@ -84,23 +89,12 @@ def erf_products(
     start: int,
     stop: int,
 ) -> np.ndarray:
-    """Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for the particles i of a range; see `erf_sums`."""
-    p, k = alpha.shape
-    r, product, radial = np.empty(p), np.empty(p), np.empty(p)
-    for j in range(p):
-        total = 1.0 + root[j] * root[j]
-        for a in range(k):
-            total += alpha[j, a] * alpha[j, a]
-        r[j] = 1.0 / sqrt(total)
+    """Σ_j w_j E_ξ asin(C_ij) for the particles i of a range, over √s_i: so are `alpha`, `root`."""
+    p = root.size
+    product, radial = np.empty(p), np.empty(p)
     out = np.zeros(stop - start)
     for i in range(start, stop):
-        for j in range(p):
-            scale = r[i] * r[j]
-            product[j] = alpha[i, 0] * alpha[j, 0] * scale
-            radial[j] = root[i] * root[j] * scale
-        for a in range(1, k):
-            for j in range(p):
-                product[j] += alpha[i, a] * alpha[j, a] * r[i] * r[j]
+        meet(alpha, root, i, product, radial)
         total = 0.0
         for node in range(xi.size):
             x, w, part = xi[node], w_xi[node], 0.0
@@ -134,15 +128,10 @@ def bent_sums(
     mean, first, across = np.empty(p), np.empty(p), np.empty(p)
     out = np.zeros((stop - start, k + 2))
     for i in range(start, stop):
-        for j in range(p):
-            product[j] = inside[i, 0] * inside[j, 0]
-            radial[j] = root[i] * root[j]
-            mean[j] = 0.0
-            first[j] = 0.0
-            across[j] = 0.0
-        for a in range(1, k):
-            for j in range(p):
-                product[j] += inside[i, a] * inside[j, a]
+        meet(inside, root, i, product, radial)
+        mean.fill(0.0)
+        first.fill(0.0)
+        across.fill(0.0)
         for node in range(xi.size):
             x, w = xi[node], w_xi[node]
             for j in range(p):
@@ -172,6 +161,7 @@ def mehler_sums(
     load: np.ndarray,
     turn: np.ndarray,
     small: float,
+    checked: int,
     itself: bool,
     start: int,
     stop: int,
@@ -181,7 +171,8 @@ def mehler_sums(
     The last but one is for B, those before for A; see `mean_field.mehler_pairs`, whose T_r and
     U_r are made here term by term.  `rows` and `columns` are unit vectors, the last coordinate
     outside the span; `left` and `right` have the terms of A and N, (2, order, units).  A row ends
-    where all later terms of A, by Cauchy's inequality, are `small` to all terms.
+    where all later terms of A, by Cauchy's inequality, are `small` to all terms; it is looked at
+    every so many terms, `checked`.
     """
     order, p = right.shape[1], len(columns)
     k, last = columns.shape[1] - 1, load.shape[1] - 1
@@ -195,7 +186,7 @@ def mehler_sums(
         size = 0.0
         for a in range(last + 1):
             size += abs(load[j, a])
-        for r in range(0, order, CHECKED):
+        for r in range(0, order, checked):
             tails[r, j] = size * sqrt(tails[r, j])
     out = np.zeros((stop - start, last + 1))
     for i in range(start, stop):
@@ -213,7 +204,7 @@ def mehler_sums(
             power[i] = 0.0
         least = 0.0
         for r in range(order):
-            if r % CHECKED == 0:
+            if r % checked == 0:
                 size = 0.0
                 for j in range(p):
                     size += abs(power[j]) * tails[r, j]

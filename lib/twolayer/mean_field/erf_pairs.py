@@ -36,14 +36,16 @@ class ErfPairField(PairField):
         """By the three-point function I₃; O(p² nodes)."""
         alpha, s = seen.alpha, 1 + seen.variance
         A = self.mean / np.sqrt(s[:, None] * self.t - (alpha @ self.L.T) ** 2)
-        sums = self._over_pairs("erf_sums", seen, charge)
+        sums = self._over_pairs("erf_sums", alpha, seen.root, charge)
         inward, outward = _SCALE * (sums[:, :-1] - A @ self.L), _SCALE * sums[:, -1]
         return Pull(inward, outward, -((inward * alpha).sum(1) + seen.root * outward) / s)
 
     def products(self, seen: Seen, charge: Array) -> tuple[Array, Array]:
         """By the arcsine law."""
-        with_all, s = self._over_pairs("erf_products", seen, charge), 1 + seen.variance
-        cosines = seen.alpha @ self.L.T / np.sqrt(s[:, None] * self.t)
+        scale = np.sqrt(1 + seen.variance)
+        alpha = seen.alpha / scale[:, None]
+        with_all = self._over_pairs("erf_products", alpha, seen.root / scale, charge)
+        cosines = alpha @ self.L.T / np.sqrt(self.t)
         return _SCALE * with_all, _SCALE * (np.arcsin(cosines) @ self.mean)
 
     def alone(self, seen: Seen) -> Itself:
@@ -51,8 +53,8 @@ class ErfPairField(PairField):
         s, slope = 1 + seen.variance, _SCALE / np.sqrt(1 + 2 * seen.variance)
         return Itself(_SCALE * np.arcsin(1 - 1 / s), slope / s, -slope * (s - 1) / s)
 
-    def _over_pairs(self, kernel: str, seen: Seen, charge: Array) -> Array:
-        state = (seen.alpha, seen.root, charge, self.xi, self.w_xi, self.itself)
+    def _over_pairs(self, kernel: str, alpha: Array, root: Array, charge: Array) -> Array:
+        state = (alpha, root, charge, self.xi, self.w_xi, self.itself)
         p = len(charge)
         return over_rows(kernel, _PLAIN[kernel], state, (p, p), self.xi.size)
 
@@ -93,11 +95,9 @@ def plain_products(
     start: int,
     stop: int,
 ) -> Array:
-    """Σ_j w_j E_ξ asin(C_ij/√(s_i s_j)) for start ≤ i < stop; see `plain_sums`."""
-    s = 1 + (alpha**2).sum(1) + root**2
+    """Σ_j w_j E_ξ asin(C_ij) for start ≤ i < stop, over √s_i: so are `alpha` and `root`."""
     G, R = alpha[start:stop] @ alpha.T, root[start:stop, None] * root
-    norm = np.sqrt(s[start:stop, None] * s)
-    mean = sum(w * np.arcsin((G + x * R) / norm) for x, w in zip(xi, w_xi, strict=True))
+    mean = sum(w * np.arcsin(G + x * R) for x, w in zip(xi, w_xi, strict=True))
     return (without_diagonal(mean, start) if itself else mean) @ weight
 
 

@@ -40,8 +40,8 @@ from twolayer.support.arrays import Array
 #: Of a row, the part that is left out; squares of coefficients that are, of smooth and of rough
 #: targets, whose own coefficients hardly fall.
 _SMALL, _SETTLED, _SETTLED_ALONE = 1e-12, 1e-10, 1e-15
-#: Terms between two looks at what is left, as in the kernel; and as long as an elementary function.
-CHECKED, _PER_FUNCTION = 8, 8
+#: Terms between two looks at what is left, and as long as an elementary function.
+_CHECKED, _PER_FUNCTION = 8, 8
 _TINY = 1e-300
 
 #: Terms of A and of N.
@@ -142,7 +142,8 @@ class MehlerPairField(PairField):
         after = np.arange(1.0, order + 1)
         near = 0 < self.outside < math.inf
         turn = after / (after + (self.outside - 1)) if near else 0 * after  # (r + 1)/(r + D)
-        state = (rows, columns, np.stack(left), np.stack(right), load, turn, _SMALL, itself)
+        state = (rows, columns, np.stack(left), np.stack(right), load, turn)
+        state = (*state, _SMALL, _CHECKED, itself)
         pairs = len(rows), len(columns)
         return over_rows("mehler_sums", plain_sums, state, pairs, 1 + order // _PER_FUNCTION)
 
@@ -167,6 +168,7 @@ def plain_sums(
     load: Array,
     turn: Array,
     small: float,
+    checked: int,
     itself: bool,
     start: int,
     stop: int,
@@ -181,7 +183,7 @@ def plain_sums(
     here, there = next(tails)[:, start:stop], next(tails) * np.abs(load).sum(1)
     least, active = small * here[0] * (T @ there[0]), np.ones((stop - start, 1))
     for r in range(len(turn)):
-        if r % CHECKED == 0:
+        if r % checked == 0:
             active = active * (here[r] * (np.abs(T) @ there[r]) > least)[:, None]
             if not active.any():
                 break

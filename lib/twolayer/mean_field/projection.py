@@ -43,7 +43,7 @@ class Projection:
     def __call__(self, size: Array) -> tuple[Array, Array, Array]:
         """The coefficients f, c and b of σ, σ' and σ'', each (order, units)."""
         size = np.maximum(size, _LEAST)
-        step = np.ceil(2 * np.log2(size)).astype(int)
+        step = _step(size)
         # A pair has as many terms as the larger of the two needs: so have all.
         largest = int(step.max())
         f = np.empty((self._rule(largest)[0] + 2, len(size)))
@@ -59,8 +59,8 @@ class Projection:
         size = np.maximum(size, _LEAST)
         chunks = np.array_split(size, 1 + len(size) // 64)
         whole = np.concatenate([self._square_of_slopes(some) for some in chunks])
-        unseen = [self._rule(int(n))[2] for n in np.ceil(2 * np.log2(size))]
-        return np.maximum(whole - (c**2).sum(0), np.maximum(self.settled, unseen) * whole)
+        unseen = self._rule(int(_step(size).max()))[2]
+        return np.maximum(whole - (c**2).sum(0), max(self.settled, unseen) * whole)
 
     def _origin(self) -> float:
         """Taken out of σ: small sizes then lose no digits."""
@@ -112,6 +112,11 @@ class Projection:
 def projection(of: Activation, settled: float) -> Projection:
     """The same for all fields: what one has found another need not look for."""
     return Projection(of, settled)
+
+
+def _step(size: Array) -> Array:
+    """The step of √2 that a standard deviation lies in: up to 2^(n/2)."""
+    return np.ceil(2 * np.log2(size)).astype(int)
 
 
 def _root(n: int) -> float:

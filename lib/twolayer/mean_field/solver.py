@@ -186,26 +186,26 @@ def solve_mean_field(
         return state.pack(a[:, None] * d_alpha, a * dq, *force)
 
     alpha = np.linalg.solve(L, particles.m.T).T
+    states: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
     def reach(some: np.ndarray) -> int | None:
         for n, y in enumerate(some):
             alpha, q, a = unpack(y)
+            states.append((alpha, q, a))
             risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
             if risks[-1] <= enough:
                 return n
         return None
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
-    warned = False
     asked, seen = nodes, [(alpha, q, particles.a)]
     tolerance = FIELD * task.tolerance
+    field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
+    warn_of_cost(derivative, start, since[-1])
     while True:
-        field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
-        if not warned:
-            warn_of_cost(derivative, start, since[-1])
-            warned = True
         of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
+        states.clear()
         risks.clear()
         path = integrate(
             derivative,
@@ -219,24 +219,22 @@ def solve_mean_field(
             label="mean field",
             progress=progress,
         )
-        states = [unpack(y) for y in path.y]
         if path.interrupted or path.failure:
             break
-        finer = settled(field_with, nodes, seen + states[-1:], weight, tolerance)
-        error = finer[2]
-        if finer[1] == nodes:
+        finer, more, error = settled(field_with, nodes, seen + states[-1:], weight, tolerance)
+        if more == nodes:
             break
-        nodes = finer[1]
-    n = len(states)
+        field, nodes = finer, more  # not good enough along the way: once more, with more nodes
+    n = path.t.size
     trajectory = MeanFieldTrajectory(
         t=t_eval[:n],
-        M=np.array([alpha @ L.T for alpha, _, _ in states]).reshape(n, p, k),
-        q=np.array([q for _, q, _ in states]).reshape(n, p),
+        M=np.array([alpha @ L.T for alpha, _, _ in states[:n]]).reshape(n, p, k),
+        q=np.array([q for _, q, _ in states[:n]]).reshape(n, p),
         weight=weight,
         P=L @ L.T,
         excess_risk=np.array(risks[:n]),
         task=task,
-        a=np.array([a for _, _, a in states]).reshape(n, p),
+        a=np.array([a for _, _, a in states[:n]]).reshape(n, p),
         a_star=a_star,
         t_asked=t_asked,
         parameters={

@@ -159,8 +159,14 @@ def known_by(task: Task) -> np.ndarray:
 
 
 def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
-    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets."""
-    return np.concatenate((-a / len(a), a_star / len(a_star)))
+    """The weight c of every unit in the displacement: −a/p of students, then +a*/k of targets.
+
+    With leading axes of a those of many states.
+    """
+    targets = a_star / len(a_star)
+    if a.ndim > 1:
+        targets = np.broadcast_to(targets, (*a.shape[:-1], targets.size))
+    return np.concatenate((-a / a.shape[-1], targets), axis=-1)
 
 
 @runtime_checkable
@@ -249,8 +255,7 @@ def excess_risks_of(
     task: Task, Q: np.ndarray, M: np.ndarray, P: np.ndarray, a: np.ndarray, a_star: np.ndarray
 ) -> np.ndarray:
     """`excess_risk` of states Q (T, p, p), M (T, p, k) and a (T, p) or (p,), unchecked."""
-    layers = np.broadcast_to(a, M.shape[:-1])
-    c = np.array([coefficients(layer, a_star) for layer in layers]).reshape(len(M), -1)
+    c = coefficients(np.broadcast_to(a, M.shape[:-1]), a_star)
     if not (task.closed and HAS_COMPILER):
         states = zip(assemble(Q, M, P), c, strict=True)
         return np.array([excess_risk_of(task, Omega, M.shape[-2], each) for Omega, each in states])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import scipy
@@ -23,7 +24,7 @@ from twolayer.sgd.plan import Plan
 from twolayer.sgd.resume import resume, save
 from twolayer.sgd.state import Outcome, State, begin
 from twolayer.support.arrays import writable
-from twolayer.support.threads import apart
+from twolayer.support.threads import apart, one_core
 
 #: Random numbers drawn at once: in the cache, and Ctrl-C and the progress bar stay prompt.
 _BATCH = 100_000
@@ -154,8 +155,14 @@ def run(
     """
     file = None if checkpoint is None else checkpoints.file_of(checkpoint, number)
     state, outcome = begin(plan, number) if file is None else resume(plan, number, file)
-    space, saved = Workspace(plan, state), time.monotonic()
+    with one_core(plan.block * plan.students.shape[1] * max(plan.block, len(plan.students))):
+        return _run(plan, state, outcome, file, report)
 
+
+def _run(
+    plan: Plan, state: State, outcome: Outcome, file: Path | None, report: Callable[[float], None]
+) -> Outcome:
+    space, saved = Workspace(plan, state), time.monotonic()
     try:
         while not outcome.over(plan):
             step = int(plan.samples[outcome.count])

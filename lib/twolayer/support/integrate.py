@@ -18,8 +18,8 @@ import scipy
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
 from twolayer.support.cvode import CVODE, HAS_CVODE
-from twolayer.support.progress import Progress, warn_of_minutes
-from twolayer.support.threads import apart
+from twolayer.support.progress import LONG, Progress, warn_of_minutes
+from twolayer.support.threads import apart, one_core
 
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
 DENSE = ("LSODA", "Radau", "BDF")
@@ -63,7 +63,7 @@ _BLOW_UP = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """States y (n, N) at the times t (n,) that were reached.
+    """The times t (n,) that were reached.
 
     `steps` are those accepted by the integrator, which stood at `reached` in the end; `failure`
     says why it could not go on, if so; it was `interrupted` by Ctrl-C, or `stopped` by the stop
@@ -71,7 +71,6 @@ class Path:
     """
 
     t: Array
-    y: Array
     steps: int
     reached: float
     failure: str | None
@@ -96,7 +95,7 @@ def integrate(
     atol: float,
     jacobian: Callable[[float, Array], Array] | None = None,
     slope: Callable[[float, Array], Array] | None = None,
-    reach: Callable[[Array], int | None] = lambda _: None,
+    reach: Callable[[Array], int | None],
     jumps: tuple[float, ...] = (),
     foreign: bool = False,
     label: str = "solve",
@@ -106,10 +105,10 @@ def integrate(
 
     Of two `methods` the second takes over from the first, which is explicit, if the equation turns
     out to be stiff.  `jacobian` is for dense methods, see `differences`, `slope` for `CVODE`.
-    `reach` is called with the next states (n, N) in order, before they count as reached, and says
-    which of them to stop at, if any.  At `jumps` > 0, in their order, `derivative` may jump: each
-    method begins anew there, and does not step across.  `foreign` says whether `derivative` calls
-    functions of the user's, which may integrate in their turn.
+    `reach` is called with the next states (n, N) in order, to be kept, before they count as
+    reached, and says which of them to stop at, if any.  At `jumps` > 0, in their order,
+    `derivative` may jump: each method begins anew there, and does not step across.  `foreign` says
+    whether `derivative` calls functions of the user's, which may integrate in their turn.
 
     Raises `KeyboardInterrupt` if interrupted before the first time was reached, `InvalidInput` if
     the last time is, or turns out to be, so far away that nobody would see the end, if a dense
@@ -117,10 +116,10 @@ def integrate(
 
     Examples
     --------
-    >>> path = integrate(lambda t, y: -y, np.ones(1), np.array([0.0, 1.0]),
-    ...                  methods=("DOP853",), rtol=1e-10, atol=1e-12)
-    >>> path.y[:, 0].round(6)
-    array([1.      , 0.367879])
+    >>> path = integrate(lambda t, y: -y, np.ones(1), np.array([0.0, 1.0]), methods=("DOP853",),
+    ...                  rtol=1e-10, atol=1e-12, reach=lambda some: print(some.round(6)))
+    [[1.]]
+    [[0.367879]]
     """
     if t_eval[-1] > LATEST:
         allowed = f"at most {LATEST:.0e}: rounding alone would move the state until then"
@@ -131,26 +130,25 @@ def integrate(
     elif method == "CVODE" and not HAS_CVODE:
         raise InvalidInput("method", method, "installed (pip install scikit-sundae), or another")
     started = time.perf_counter()
-    states: list[Array] = []
     solver: Any = None
     counts = dict.fromkeys(("nfev", "njev", "nlu"), 0)
-    steps, stopped, interrupted, failure = 0, False, False, None
+    n, steps, stopped, interrupted, failure = 0, 0, False, False, None
     looked, pace = (0.0, 0), 0.0
     beside = (method == "LSODA" and foreign) or (method in DENSE and y0.size >= _MANY)
     ask: Callable[..., Any] = _call
     ends = [*(jump for jump in jumps if jump < t_eval[-1]), t_eval[-1]]
+    factors = y0.size**3 / 3 if method in DENSE else 0
 
     def take(reached: float, interpolant: Callable[[], Callable[[Array], Array]]) -> None:
-        nonlocal stopped
-        times = t_eval[len(states) : np.searchsorted(t_eval, reached, "right")]
+        nonlocal n, stopped
+        times = t_eval[n : np.searchsorted(t_eval, reached, "right")]
         if times.size:
-            some = np.ascontiguousarray(interpolant()(times).T)
-            last = reach(some)
+            last = reach(np.ascontiguousarray(interpolant()(times).T))
             stopped = last is not None
-            states.extend(some if last is None else some[: last + 1])
+            n += times.size if last is None else last + 1
 
     def done() -> bool:
-        return stopped or len(states) == t_eval.size
+        return stopped or n == t_eval.size
 
     def asking(function: Callable[..., Array]) -> Callable[..., Array]:
         return lambda t, y: ask(function, t, y)  # old LSODA counts the arguments
@@ -188,6 +186,7 @@ def integrate(
             np.errstate(all="ignore"),
             warnings.catch_warnings(),
             Progress(t_eval[-1], label, progress) as bar,
+            one_core(max(_product(y0), factors)),
         ):
             warnings.simplefilter("ignore")  # the integrator's own; failures are reported
             if not done():
@@ -224,14 +223,12 @@ def integrate(
                     method, looked, pace = others.pop(0), (solver.t, 0), 0.0
                     begin(solver.t, solver.y)
     except KeyboardInterrupt:
-        if not states:
+        if not n:
             raise
         interrupted = True
     count()
-    n = len(states)
     return Path(
         t=t_eval[:n].copy(),
-        y=np.array(states).reshape(n, y0.size),
         steps=steps,
         reached=0.0 if solver is None else float(solver.t),
         failure=failure,
@@ -257,16 +254,25 @@ def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: f
     """
     if t_end <= SHORTEST:
         return
-    for limit in (_COMPILING, 0.0):
-        started = time.perf_counter()
-        with np.errstate(all="ignore"):
-            derivative(0.0, y)
-        each = time.perf_counter() - started
-        if each > limit:
-            break
     usual = min(_MANY_TIMES, round(_FEW * (1 + t_end) ** 0.4))  # as was seen until 10⁵
+    each = _seconds(derivative, y)
+    if each * usual > LONG and each < _COMPILING:
+        each = _seconds(derivative, y)
     what = f"a right-hand side takes {each:.2g} s, and some {usual} of them are likely to be needed"
     warn_of_minutes(what, each * usual, stacklevel=4)
+
+
+def _seconds(derivative: Callable[[float, Array], Array], y: Array) -> float:
+    """What a call takes."""
+    started = time.perf_counter()
+    with np.errstate(all="ignore"), one_core(_product(y)):
+        derivative(0.0, y)
+    return time.perf_counter() - started
+
+
+def _product(y: Array) -> float:
+    """Multiplications of a matrix product in a right-hand side: unknowns are half of a matrix."""
+    return float((2 * y.size) ** 1.5)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

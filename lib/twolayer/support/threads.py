@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from importlib.util import find_spec
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,8 @@ _ALONE = sys.platform == "emscripten"
 HAS_COMPILER = find_spec("numba") is not None
 #: Elementary functions below which starting threads does not pay.
 _LITTLE = 500_000
+#: Multiplications of a matrix product that more than one core share at a gain: a millisecond.
+_WORTH_SHARING = 3e7
 
 
 def is_local(executor: Executor | None) -> bool:
@@ -67,6 +70,53 @@ def on_all_cores(
         return list(pool.map(lambda both: rows(*both), ranges))
     finally:  # after Ctrl-C what has begun ends by itself, and nothing else begins
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def one_core(multiplications: float) -> Iterator[None]:
+    """Keep BLAS on one core while matrix products are no larger than so many multiplications.
+
+    The threads of BLAS wait for each other, busily.  If the other core has something else to do, a
+    small product takes as long as the system leaves it there: measured, a hundred times as long.
+    BLAS has one number of threads for the whole process: it is put back when the last piece of
+    small work ends.
+    """
+    if multiplications > _WORTH_SHARING or _ALONE:
+        yield
+        return
+    _SMALL.begin()
+    try:
+        yield
+    finally:
+        _SMALL.end()
+
+
+class _SmallWork:
+    """The pieces of small work that run now, in all threads, and the limit that they set."""
+
+    def __init__(self) -> None:
+        self._lock, self._running, self._libraries = Lock(), 0, None
+        self._before: Any = None
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._libraries is None:
+                import scipy.linalg  # noqa: F401  # brings a BLAS of its own
+                from threadpoolctl import ThreadpoolController
+
+                self._libraries = ThreadpoolController()
+            limit = self._libraries.limit(limits=1, user_api="blas")
+            self._before = self._before if self._running else limit
+            self._running += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._running -= 1
+            if not self._running:
+                self._before.restore_original_limits()
+
+
+_SMALL = _SmallWork()
 
 
 def apart(work: Callable[[Callable[..., Any]], T]) -> T:

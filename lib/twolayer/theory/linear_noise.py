@@ -41,7 +41,7 @@ from twolayer.support.checks import (
     shown,
 )
 from twolayer.support.integrate import SHORTEST
-from twolayer.support.threads import apart
+from twolayer.support.threads import apart, one_core
 from twolayer.support.unknowns import Unknowns
 from twolayer.theory.diffusion import POINT_RANGE, diffusion_at, sampling_error
 
@@ -183,7 +183,8 @@ def fluctuations(
         D = diffusion_at(task, *state.unpack(y), overlaps.P, learning_rate, z)
         return flow.jacobian(t, y), D
 
-    covariance = learning_rate / (overlaps.p * d) * _integrate(terms, ode, state, rtol)
+    with one_core(state.size**3):
+        covariance = learning_rate / (overlaps.p * d) * _integrate(terms, ode, state, rtol)
     states = state.pack(ode.Q, ode.M)
     gradients = np.array([_risk_gradient(task, y, overlaps.P, state) for y in states])
     variance = np.einsum("ta,tab,tb->t", gradients, covariance, gradients)
