@@ -38,6 +38,8 @@ PAGES = [
     "trust",
     "benchmarks",
     "api",
+    "conventions",
+    "limits",
     "inside",
     "bibliography",
 ]

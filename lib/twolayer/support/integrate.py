@@ -20,6 +20,7 @@ from twolayer.support.checks import InvalidInput, check_fits_in_memory
 from twolayer.support.cvode import CVODE, HAS_CVODE
 from twolayer.support.progress import LONG, Progress, warn_of_minutes
 from twolayer.support.threads import apart, one_core
+from twolayer.support.warn import warn
 
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
 DENSE = ("LSODA", "Radau", "BDF")
@@ -79,10 +80,10 @@ class Path:
     statistics: dict[str, Any]
 
     def warn_if_interrupted(self) -> None:
-        """The warning that a result is shorter than asked for, on the caller's caller."""
+        """The warning that a result is shorter than asked for."""
         if self.interrupted:
             message = f"interrupted: the {self.t.size} times reached are returned"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warn(message, RuntimeWarning)
 
 
 def integrate(
@@ -248,7 +249,7 @@ def for_stiff(t_end: float) -> tuple[str, ...]:
 
 
 def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: float) -> None:
-    """`CostWarning`, on the caller's caller, if right-hand sides will take minutes.
+    """`CostWarning` if right-hand sides will take minutes.
 
     One is tried, and another if the first may have waited for its machine code.
     """
@@ -259,7 +260,7 @@ def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: f
     if each * usual > LONG and each < _COMPILING:
         each = _seconds(derivative, y)
     what = f"a right-hand side takes {each:.2g} s, and some {usual} of them are likely to be needed"
-    warn_of_minutes(what, each * usual, stacklevel=4)
+    warn_of_minutes(what, each * usual)
 
 
 def _seconds(derivative: Callable[[float, Array], Array], y: Array) -> float:

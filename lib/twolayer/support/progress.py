@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
+
+from twolayer.support.warn import warn
 
 #: Seconds before a bar is shown, and those that are warned of.
 DELAY, LONG = 3.0, 60.0
@@ -21,11 +22,11 @@ class CostWarning(UserWarning):
     """Something that will take longer than one would wait for, said before it begins."""
 
 
-def warn_of_minutes(what: str, seconds: float, stacklevel: int) -> None:
+def warn_of_minutes(what: str, seconds: float) -> None:
     """`CostWarning` of what is likely to take more than a minute."""
     if seconds > LONG:
         message = f"{what}: about {seconds / 60:.0f} minutes"
-        warnings.warn(message, CostWarning, stacklevel=stacklevel)
+        warn(message, CostWarning)
 
 
 @contextmanager
