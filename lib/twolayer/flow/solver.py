@@ -7,19 +7,18 @@ their span; `method` decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.flow.accuracy import refined
 from twolayer.flow.clock import times_of
+from twolayer.flow.following import follow
 from twolayer.flow.method import method_for
 from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
-from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
-from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
+from twolayer.problem.task import Task, warn_unless_settled
+from twolayer.results.divergence import Divergence
 from twolayer.results.going_on import (
     check_counted,
     going_on,
@@ -28,7 +27,7 @@ from twolayer.results.going_on import (
     steps_made,
     with_targets,
 )
-from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.results.trajectory import Trajectory, named
 from twolayer.schedules import Constant, Schedule, rate_of_time
 from twolayer.support.checks import (
     InvalidInput,
@@ -44,7 +43,7 @@ from twolayer.support.checks import (
     check_stop,
     check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, Integrator, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, warn_of_cost
 from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.versions import provenance
 
@@ -217,18 +216,6 @@ def solve(
         stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
-    T, p, k = t_eval.size, overlaps.p, overlaps.k
-    Q, M, a, risks = np.empty((T, p, p)), np.empty((T, p, k)), np.empty((T, p)), np.empty(T)
-    reached = 0
-
-    def reach(some: np.ndarray) -> int | None:  # not at the end, where Ctrl-C would wait for it
-        nonlocal reached
-        new = slice(reached, reached + len(some))
-        reached = new.stop
-        Q[new], M[new], a[new] = flow.unpack(some)
-        risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], overlaps.a_star)
-        return next(iter(np.flatnonzero(risks[new] <= enough)), None)
-
     chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
 
     def flow_of(task: Task) -> Flow | SpanFlow:
@@ -238,47 +225,30 @@ def solve(
 
     flow = flow_of(task)
     warn_of_cost(flow.derivative, flow.start, since[-1])
-    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d_of_terms)
-    while True:
-        flow = flow_of(exact)
-        reached = 0
-        path = integrate(
-            flow.derivative,
-            flow.start,
-            since,
-            methods=chosen.names,
-            rtol=rtol,
-            atol=atol,
-            jumps=() if chosen.in_span else jumps,
-            jacobian=None if chosen.in_span else flow.jacobian,
-            slope=flow.descent,
-            reach=reach,
-            foreign=scheduled or task.own,
-            progress=progress,
-        )
-        if path.interrupted or path.failure:
-            break
-        n = path.t.size
-        some = {n - 1, int(np.trace(Q[:n], axis1=1, axis2=2).argmax())}  # the largest are hard
-        states = [(overlaps.Omega, overlaps.a)]
-        states += [(assemble(Q[n], M[n], overlaps.P), a[n]) for n in sorted(some)]
-        try:
-            finer, seen = refined(exact, states, overlaps.a_star, terms, d_of_terms)
-        except KeyboardInterrupt:  # the solution is there, and not to be lost
-            path, finer = replace(path, interrupted=True), exact
-        if finer is exact:
-            break
-        exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
-    n = path.t.size
+    found = follow(
+        flow_of,
+        task,
+        since,
+        enough,
+        terms=terms,
+        d=d_of_terms,
+        methods=chosen.names,
+        rtol=rtol,
+        atol=atol,
+        jumps=jumps,
+        foreign=scheduled or task.own,
+        progress=progress,
+    )
+    path, n = found.path, found.path.t.size
     on = {} if result is None else {"begins": begins, "before": made, "stage": result.stage + 1}
     trajectory = Trajectory(
         t=t_eval[:n],
-        Q=Q[:n],
-        M=M[:n],
+        Q=found.Q,
+        M=found.M,
         P=overlaps.P,
-        excess_risk=risks[:n],
+        excess_risk=found.risks,
         task=task,
-        a=a[:n] if eta else overlaps.a,
+        a=found.a if eta else overlaps.a,
         a_star=overlaps.a_star,
         steps=None if steps_asked is None else whole[:n],
         t_asked=t_asked,
@@ -300,11 +270,11 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **{name: error for name, (error, _) in seen.items()},
+            **{name: error for name, (error, _) in found.errors.items()},
         ),
     )
     if path.failure:
         raise Divergence(path.failure, path.steps, begins + path.reached, trajectory)
     path.warn_if_interrupted()
-    warn_unless_settled(seen)
+    warn_unless_settled(found.errors)
     return trajectory

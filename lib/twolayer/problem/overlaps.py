@@ -13,7 +13,14 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
+from twolayer.problem.matrices import (
+    TOLERANCE,
+    assemble,
+    check_dimension,
+    second_layer,
+    symmetric,
+    warn_of_unit_vectors,
+)
 from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
@@ -29,12 +36,9 @@ from twolayer.support.checks import (
 )
 from twolayer.support.html import ranges
 from twolayer.support.limits import says_what_it_cannot
-from twolayer.support.warn import warn
 
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
-#: From this dimension on unit vectors are hardly meant.
-_HIGH = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +218,7 @@ class Weights:
         set_fields(self, W=students, W_star=targets)
         layers = second_layer("a", a, self.p), second_layer("a_star", a_star, self.k)
         set_fields(self, a=layers[0], a_star=layers[1])
-        _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
+        warn_of_unit_vectors(W=self.W, W_star=self.W_star)
 
     def __repr__(self) -> str:
         return f"Weights(p={self.p}, k={self.k}, d={self.d})"
@@ -304,21 +308,6 @@ def no_second_layer(overlaps: Overlaps) -> None:
     check_instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
-
-
-def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
-    d = weights["W"].shape[1]
-    if d < _HIGH:
-        return
-    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
-    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
-    if unit:
-        warn(
-            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
-            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d "
-            f'(inputs="unit" does), unless overlaps of 1/d are meant',
-            UserWarning,
-        )
 
 
 def _fit(p: int, k: int, d: int) -> None:

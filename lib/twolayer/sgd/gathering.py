@@ -11,7 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.divergence import Divergence
+from twolayer.results.trajectory import Trajectory
 from twolayer.schedules import Schedule
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome

@@ -35,7 +35,8 @@ from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
 from twolayer.sgd.method import METHODS, Method, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plans, Record
+from twolayer.sgd.plan import RECORDS, Record
+from twolayer.sgd.planning import Asked, Plans
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
