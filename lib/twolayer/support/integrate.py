@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +18,12 @@ import scipy
 
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
-from twolayer.support.cvode import CVODE, HAS_CVODE
 from twolayer.support.progress import LONG, Progress, warn_of_minutes
 from twolayer.support.threads import apart, one_core
 from twolayer.support.warn import warn
 
+#: Whether scikit-sundae is installed.
+HAS_CVODE = find_spec("sksundae") is not None
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
 DENSE = ("LSODA", "Radau", "BDF")
 IMPLICIT = (*DENSE, "CVODE")
@@ -156,10 +158,9 @@ def integrate(
         extra: dict[str, Any] = {"slope": slope} if method == "CVODE" else {}
         if method in DENSE and jacobian:
             extra["jac"] = asking(jacobian)
-        make = getattr(scipy.integrate, method, CVODE)
         end = next(each for each in ends if each > t)
         end -= _BEFORE * np.spacing(end) if end < t_eval[-1] else 0.0
-        solver = make(asking(derivative), t, y, end, rtol=rtol, atol=atol, **extra)
+        solver = _stepper(method)(asking(derivative), t, y, end, rtol=rtol, atol=atol, **extra)
 
     def count() -> None:
         for name in counts:
@@ -266,6 +267,15 @@ def _seconds(derivative: Callable[[float, Array], Array], y: Array) -> float:
     with np.errstate(all="ignore"), one_core(_product(y)):
         derivative(0.0, y)
     return time.perf_counter() - started
+
+
+def _stepper(method: str) -> Callable[..., Any]:
+    """The class of that name; SciPy's package of integrators is loaded when one is wanted."""
+    if method != "CVODE":
+        return getattr(scipy.integrate, method)
+    from twolayer.support.cvode import CVODE
+
+    return CVODE
 
 
 def _product(y: Array) -> float:
