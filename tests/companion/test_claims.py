@@ -62,7 +62,7 @@ def test_tables_hold_what_was_published(tmp_path):
     table = tables.claims_table(tmp_path)
     row = "| a slope | one half | 0.510\u00a0±\u00a00.020 | **yes** (0.4 to 0.6) | [rates]"
     assert row in table
-    assert "1 measurements: 1 yes." in table
+    assert "1 measurements: 1 yes.  " in table
     assert "*a slope*: a remark" in table
     assert table.count("No figure made so far") == len(claims.CLAIMS) - 1
     table = tables.comparison_table(tmp_path)

@@ -101,7 +101,7 @@ def claims_table(folder: Path, level: int = 2) -> str:
     lines = [
         f"{'#' * level} In short",
         "",
-        f"{len(every)} measurements: {counted(verdicts(every))}.",
+        f"{len(every)} measurements: {counted(verdicts(every))}.  Each *no*, by claim:",
     ]
     lines += [*_refusals(found), f"{'#' * level} Claim by claim", ""]
     for number, text in CLAIMS.items():
