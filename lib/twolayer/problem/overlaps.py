@@ -39,6 +39,8 @@ from twolayer.support.limits import says_what_it_cannot
 
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
+#: Of a norm whose square is no rounding.
+_SMALLEST = 1e-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +281,10 @@ class Weights:
         W_star = rng.normal(size=(k, d))
         W = rng.normal(size=(p, d))
         if norm is not None:
-            W *= check_positive("norm", norm) * np.sqrt(d / np.square(W).sum(1, keepdims=True))
+            norm = check_positive("norm", norm)
+            if not _SMALLEST < norm < 1 / _SMALLEST:
+                raise InvalidInput("norm", shown(norm), "a number whose square is one too")
+            W *= norm * np.sqrt(d / np.square(W).sum(1, keepdims=True))
         if orthonormal_target:
             check_dimension(d, k)
             unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
