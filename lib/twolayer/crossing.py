@@ -132,8 +132,10 @@ def _flow(
         allowed = f"given: the function {rate!r} it was solved with, of which it has the name only"
         raise InvalidInput("learning_rate", "None", allowed)
     given = {name: told[name] for name in ("second_layer_rate", "method", "rtol", "atol")}
+    given |= {name: told[name] for name in ("weight_decay", "norm", "neuron_rates") if name in told}
     given |= {"terms": terms, "batch": batch}
-    given["d"] = told["d"] if terms == "full" and batch == 1 else None
+    of_terms = terms == "full" and batch == 1 and told.get("norm") != "fixed"
+    given["d"] = told["d"] if of_terms else None
     if isinstance(rate, Schedule):  # its clock goes on where it is
         begins, before = told.get("begins", 0.0), told.get("before") or 0.0
         last, p = float(result.t[row + 1]) - begins, result.M.shape[-2]

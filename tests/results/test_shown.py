@@ -16,6 +16,7 @@ from conftest import ROOT
 import twolayer as tl
 from twolayer.activations.known import ACTIVATIONS, OTHERS, Name
 from twolayer.flow.terms import TERMS, Terms
+from twolayer.problem.update import NORMS, Norm
 from twolayer.results import picture
 from twolayer.support.integrate import ODE_METHODS, Integrator
 
@@ -269,17 +270,18 @@ def test_public_names_only():
 def test_choices_are_literal_types():
     """Which a type checker knows, and which are those that the checks at run time allow."""
     options = {
-        tl.solve: {"terms": Terms, "method": Integrator},
+        tl.solve: {"terms": Terms, "method": Integrator, "norm": Norm},
         tl.solve_mean_field: {"method": Integrator},
     }
     for function, wanted in options.items():
         hints = typing.get_type_hints(function)
         assert {name: hints[name] for name in wanted} == wanted
     assert typing.get_args(Terms) == tuple(TERMS)
+    assert typing.get_args(Norm) == NORMS
     assert typing.get_args(Integrator) == ("auto", *ODE_METHODS)
     assert typing.get_args(Name) == (*ACTIVATIONS, *OTHERS)
     assert Name in typing.get_args(typing.get_type_hints(tl.Task.__init__)["activation"])
-    for name in ("method", "record", "on_divergence"):
+    for name in ("method", "record", "on_divergence", "norm"):
         values = typing.get_args(typing.get_type_hints(tl.simulate)[name])
         for value in values:
             tl.simulate(TASK, WEIGHTS, learning_rate=0.1, t_eval=[0], **{name: value})

@@ -93,8 +93,12 @@ def flow_at_any_rate(
     *,
     a_star: Array | None = None,
     batch: int = 1,
+    rates: Array | None = None,
 ) -> Callable[[Array, Array, Array, float], tuple[Array, Array]]:
-    """The function (Q, M, a, γ) → (dQ/dt, dM/dt); see `right_hand_side`."""
+    """The function (Q, M, a, γ) → (dQ/dt, dM/dt); see `right_hand_side`.
+
+    `rates` (p,) are multiples of γ, one for each student.
+    """
     check_instance("task", task, Task)
     noise_free, label_noise = TERMS[check_choice("terms", terms, TERMS)]
     P = symmetric("P", check_array("P", P, (None, None)))
@@ -110,26 +114,26 @@ def flow_at_any_rate(
 
     def flow(Q: Array, M: Array, a: Array, learning_rate: float) -> tuple[Array, Array]:
         p = M.shape[-2]
-        rate = learning_rate / batch / p
+        rate, pull = learning_rate / batch / p, a if rates is None else rates * a
         if compiled and Q.ndim == 2:
             within = rate * noise if label_noise and d is None else 0.0
             square, state = type(forms) is Square, (writable(Q), writable(M), fixed)
-            layers = writable(a), layer
+            layers = writable(a), layer, writable(pull)
             if p <= _SMALL:
                 Omega = None
                 dQ, dM = closed.small_flow(square, *state, *layers, within)
             else:  # the product by NumPy's BLAS: beside it the threads of a second one would spin
-                Omega, B = closed.prepared(square, *state, *layers)
-                dQ, dM = closed.flow_of(square, B @ Omega, state[0], layers[0], within)
+                Omega, B = closed.prepared(square, *state, *layers[:2])
+                dQ, dM = closed.flow_of(square, B @ Omega, state[0], layers[2], within)
         else:
             within, Omega = 0.0, assemble(Q, M, P)
-            dM, dQ = drifts(task, Omega, a, targets)
+            dM, dQ = drifts(task, Omega, a, targets, pull)
         if label_noise and noise and not within:
-            dQ += (rate * noise) * (a[:, None] * a) * forms.gain(Q, d)
+            dQ += (rate * noise) * (pull[:, None] * pull) * forms.gain(Q, d)
         if noise_free:
             Omega = assemble(Q, M, P) if Omega is None else Omega
             variance = forms.variance(Omega, coefficients(a, targets), p, d)
-            dQ += rate * (a[:, None] * a) * variance
+            dQ += rate * (pull[:, None] * pull) * variance
         return dQ, dM
 
     return flow

@@ -18,6 +18,7 @@ from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, warn_unless_settled
+from twolayer.problem.update import Norm, UpdateRule
 from twolayer.results.divergence import Divergence
 from twolayer.results.going_on import (
     check_counted,
@@ -61,6 +62,9 @@ def solve(
     a_star: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
+    weight_decay: float = 0.0,
+    norm: Norm = "free",
+    neuron_rates: ArrayLike | None = None,
     rtol: float = 1e-10,
     atol: float = 1e-13,
     method: Integrator = "auto",
@@ -97,9 +101,9 @@ def solve(
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
         pre-activations (`flow`), whether it is asked by `steps` or not; at least the rank of P.
-        Infinite by default.  Other terms, and batches, have no d: there it is refused, but for
-        `steps` and schedules in steps or samples, whose times it says, and then it changes the
-        equation in nothing.
+        Infinite by default.  Other terms, batches and fixed norms have no d: there it is refused,
+        but for `steps` and schedules in steps or samples, whose times it says, and then it
+        changes the equation in nothing.
     a_star : array_like, shape (k,), optional
         Second layer of the targets, instead of the one of `overlaps`.
     second_layer_rate : float
@@ -107,6 +111,15 @@ def solve(
         da/dt = (η/γ) Ψ^a; it does not move by default.
     batch : int
         Samples that a step averages over, independent of d: they divide Ψ^Var.
+    weight_decay : float
+        λ >= 0: a step multiplies w_i by 1 − γλ/(p d) before it adds the gradient's, hence
+        dM/dt −= λ M, dQ/dt −= 2λ Q.  Of the students alone, not of the second layer.
+    norm : str
+        "free", or "fixed": each step ends with every student put back to its norm, hence
+        dw_i/dt −= w_i (dQ_ii/dt)/(2 Q_ii), Ψ^Var being in dQ_ii/dt; Q_ii stays.
+    neuron_rates : array_like, shape (p,), optional
+        Multiples ρ_i >= 0 of γ, of each student its own, decay included; 0 freezes it.  Ψ^M_i,
+        and a_i in Ψ^GF and Ψ^Var, are ρ_i times as large.
     rtol, atol : float
         Tolerances on every overlap and step.  At the defaults an excess risk of 1e-8
         has three right digits; the excess risk is a difference of overlaps, so
@@ -154,9 +167,9 @@ def solve(
     order 1/d out: Newton's iteration gets there all the same.  With a trained second layer it is
     made by differences, without Ψ^Var.
 
-    With d the drift of Q and M is exactly the mean of one step of SGD.  What still separates the
-    flow from the mean of SGD is that the drift of a mean is not the mean of a drift: the
-    overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
+    With d the drift of Q and M is exactly the mean of one step of SGD, decay included.  What still
+    separates the flow from the mean of SGD is that the drift of a mean is not the mean of a drift:
+    the overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
 
     References
     ----------
@@ -189,6 +202,8 @@ def solve(
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)
+    rule = UpdateRule.of(weight_decay, norm, neuron_rates, overlaps.p)
+    rule.check_norms(np.diagonal(overlaps.Q))
     if learning_rate is None and (terms != "gradient-flow" or eta or steps is not None):
         why = "the second layer is trained" if steps is None else "steps are"
         why = f"terms is {terms!r}" if terms != "gradient-flow" else why
@@ -200,8 +215,12 @@ def solve(
     if steps is not None and d is None:
         raise InvalidInput("d", "None", "given with steps, whose times are steps · γ/(p d)")
     d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
-    clock_alone = terms != "full" or ((counts or steps is not None) and batch > 1)
+    without_d = batch > 1 or rule.fixed
+    clock_alone = terms != "full" or ((counts or steps is not None) and without_d)
     d_of_terms = None if clock_alone else d
+    if d_of_terms is not None and rule.fixed:
+        allowed = "None where norms are fixed: the equation has not what this adds at order 1/d"
+        raise InvalidInput("d", str(d), allowed)
     made = 0.0 if result is None else steps_made(result, d)
     check_counted(rate, steps_asked, made)
     before = made or 0.0
@@ -217,11 +236,12 @@ def solve(
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
+    beside = None if rule.plain else rule
 
     def flow_of(task: Task) -> Flow | SpanFlow:
         if chosen.in_span:
-            return SpanFlow(task, overlaps)
-        return Flow(task, overlaps, terms, gamma, eta, batch, d_of_terms)
+            return SpanFlow(task, overlaps, beside)
+        return Flow(task, overlaps, terms, gamma, eta, batch, d_of_terms, beside)
 
     flow = flow_of(task)
     warn_of_cost(flow.derivative, flow.start, since[-1])
@@ -259,6 +279,7 @@ def solve(
             "d": d,
             "second_layer_rate": eta,
             "batch": batch,
+            **rule.named,
             "method": method,
             "rtol": rtol,
             "atol": atol,

@@ -184,10 +184,12 @@ def _check(task: Task, overlaps: Overlaps) -> None:
     warn_unless_settled({"the drift": (off, task.tolerance)})
 
 
-def drifts(task: Task, Omega: Array, a: Array, a_star: Array) -> tuple[Array, Array]:
-    """Ψ^M and Ψ^GF from Ω, unchecked."""
+def drifts(
+    task: Task, Omega: Array, a: Array, a_star: Array, pull: Array | None = None
+) -> tuple[Array, Array]:
+    """Ψ^M and Ψ^GF from Ω, unchecked; `pull` in place of a where it multiplies σ'."""
     p = len(a)
     drift = task.forms.drift(Omega, coefficients(a, a_star), p)
-    drift *= a[:, None]
+    drift *= (a if pull is None else pull)[:, None]
     own = drift[..., :p]
     return drift[..., p:], own + own.swapaxes(-1, -2)

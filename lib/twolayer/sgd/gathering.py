@@ -68,6 +68,7 @@ def gather(
             "learning_rate": learning_rate,
             "second_layer_rate": plan.second_layer_rate,
             "batch": plan.batch,
+            **plan.rule.named,
             "d": plan.d,
             "runs": len(rows),
             "seed": plan.seed,

@@ -38,6 +38,11 @@ class Held:
     batch: int
     schedule: Schedule | None = None
 
+    @property
+    def fastest(self) -> float:
+        """The largest of all sizes."""
+        return float(self.rates.max())
+
     def sizes(self, sample: int, count: int) -> np.ndarray:
         """Of so many samples from this one on, (count,)."""
         samples = np.arange(sample, sample + count)
@@ -110,6 +115,11 @@ class Counted:
     per_time: int
     batch: int
     starts: np.ndarray
+
+    @property
+    def fastest(self) -> float:
+        """The largest of all sizes."""
+        return max(float(self._rates(n).max()) for n in range(len(self.starts))) / self.per_time
 
     def sizes(self, sample: int, count: int) -> np.ndarray:
         """Of so many samples from this one on, (count,)."""

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from twolayer.problem.task import Task, known_by
+from twolayer.problem.update import UpdateRule
 from twolayer.sgd.pace import Counted, Held
 from twolayer.support.versions import versions
 
@@ -55,6 +56,8 @@ class Plan:
         One of `RECORDS`.
     t_asked, steps_asked : array, shape (A,)
         The times asked for, and the nearest steps; of these `samples` has each once.
+    rule : UpdateRule
+        What a step does beside the gradient.
     stop_at_risk : float, optional
         The population risk at which a run ends.
     begins, before, stage : float, int, int
@@ -80,6 +83,7 @@ class Plan:
     record: str
     t_asked: np.ndarray
     steps_asked: np.ndarray
+    rule: UpdateRule
     stop_at_risk: float | None = None
     begins: float = 0.0
     before: int = 0
@@ -111,6 +115,11 @@ class Plan:
         since = samples * self.rate if self.pace is None else self.pace.times(samples)
         return self.begins + since
 
+    @property
+    def norms(self) -> np.ndarray:
+        """Norms of the students at the start, (p,)."""
+        return np.linalg.norm(self.students, axis=1) * self.scale
+
     @cached_property
     def P(self) -> np.ndarray:
         """Overlaps of the targets, (k, k)."""
@@ -136,6 +145,7 @@ class Plan:
             "second layer rate": self.second_layer_rate,
             "batch": self.batch,
             "stop at risk": self.stop_at_risk,
+            **self.rule.named,
             "begins": [self.begins, self.before, self.stage],
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }

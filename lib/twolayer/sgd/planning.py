@@ -10,6 +10,9 @@ import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task
+from twolayer.problem.update import UpdateRule
+from twolayer.results.going_on import check_counted, later, step_of, steps_made
+from twolayer.results.trajectory import Trajectory
 from twolayer.schedules import shifted
 from twolayer.sgd.clock import pace_and_steps
 from twolayer.sgd.method import by_batches, choose
@@ -42,6 +45,18 @@ class Asked:
     begins: float = 0.0
     before: int = 0
     stage: int = 0
+    rule: UpdateRule | None = None
+
+
+def gone_on(asked: Asked, start: Trajectory) -> Asked:
+    """What is asked for of what goes on from a result."""
+    d = start.parameters.get("d") if asked.d is None else check_integer("d", asked.d, 1)
+    begins, made = float(start.t[-1]), steps_made(start, d)
+    if asked.t_eval is not None:
+        later(asked.t_eval, begins, step_of(start))
+    check_counted(asked.learning_rate, asked.steps, made)
+    before, stage = 0 if made is None else round(made), start.stage + 1
+    return replace(asked, d=d, begins=begins, before=before, stage=stage)
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -68,6 +83,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
             raise
         got = f"{error.got} after t = {asked.begins:g}, where the result ends"
         raise InvalidInput(error.argument, got, error.allowed) from None
+    rule = UpdateRule.of(0.0, "free", None, start.p) if asked.rule is None else asked.rule
+    rule.check_norms(np.einsum("ia,ia->i", students, students))
     plan = Plan(
         task=asked.task,
         learning_rate=gamma(0.0),
@@ -91,10 +108,24 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         begins=asked.begins,
         before=asked.before,
         stage=asked.stage,
+        rule=rule,
     )
+    _check_decay(plan)
     if asked.t_eval is None:
         plan = replace(plan, t_asked=plan.times(batch * steps))
     return plan, why
+
+
+def _check_decay(plan: Plan) -> None:
+    """Refuse a decay that takes more than half of a weight in a step."""
+    rule = plan.rule
+    if not rule.decay:
+        return
+    size = plan.batch * (plan.rate if plan.pace is None else plan.pace.fastest)
+    each = size * float(rule.rates.max())
+    if rule.decay * each > 0.5:
+        allowed = f"at most {0.5 / each:.3g}, which takes half of a weight in a step, λγ/(p d)"
+        raise InvalidInput("weight_decay", f"{rule.decay:g}", allowed)
 
 
 @dataclass(frozen=True, eq=False)

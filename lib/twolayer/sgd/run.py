@@ -50,7 +50,11 @@ class Workspace:
         self._targets = writable(plan.targets)
         self._turn_back = batches.turn_back
         activation = plan.task.activation
-        self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, activation.code)
+        rule, code = plan.rule, activation.code
+        rates = np.empty(0) if rule.plain else writable(rule.rates)
+        norms = plan.norms if rule.fixed else np.empty(0)
+        of_step = kernels.Multiples(rates, norms, rule.decay * plan.batch)
+        self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, code, of_step)
         self._most = max(1, _BATCH // state.draws.size)
         self._long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
         # LAPACK turns wide weights back faster than a kernel does.
@@ -60,7 +64,9 @@ class Workspace:
         X, C = np.empty((rows, D)), np.empty((rows, p))
         past = np.empty((rows if plan.second else 0, p))
         products = np.empty((rows, rows)), np.empty((rows, p))
-        self._room = kernels.Room(state.students, state.a, X, C, past, *products)
+        scaled = 0 if rule.plain else p
+        scales = kernels.Scales(*np.ones((4, scaled)), np.empty((rows if scaled else 0, scaled)))
+        self._room = kernels.Room(state.students, state.a, X, C, past, *products, scales)
         known = activation.code >= 0
         if alone and (self._wide or not known):
             self._loop = partial(batches.advance, activation)
@@ -88,13 +94,14 @@ class Workspace:
 
     def absorb(self) -> None:
         """End the block that was run last."""
-        room, k = self._room, self._rules.k
+        room, rules = self._room, self._rules
         if not self._wide:
-            self._kernels.absorb(room.students, room.X, room.C, k, self._rules.projected)
+            self._kernels.absorb(room, rules)
             return
         if room.X.size:  # batches are there already
             self._kernels.add_transposed_product(room.C, room.X, room.students)
-        self._turn_back(room.students, k)
+            self._kernels.to_weights(room.students, room.scales, rules.multiples)
+        self._turn_back(room.students, rules.k)
 
     def overlaps(self) -> tuple[np.ndarray, np.ndarray]:
         """Q and M at the start of the block."""
@@ -116,7 +123,7 @@ class Workspace:
 
         From its pre-activations and scalar products: a sample moves Q by λ cᵀ + c λᵀ + ‖x‖² c cᵀ,
         at a cost that does not depend on the dimension.  Always in the same chunks, so that the
-        bits do not depend on what else is asked.
+        bits do not depend on what else is asked.  Where there are scales, Q is that of the rows.
         """
         room, batch = self._room, self.plan.batch
         Q, M = self.overlaps()
@@ -127,6 +134,9 @@ class Workspace:
                 Q, M = self._moved(Q, M, seen, start, start + chunk)
                 start += chunk
             now = self._moved(Q, M, seen, start, stop)
+            if room.scales.now.size:
+                scale = room.scales.after[stop - 1]
+                now = now[0] * np.outer(scale, scale), now[1] * scale[:, None]
             yield *now, room.past[stop - 1] if self.plan.second else self.state.a
 
     def _moved(

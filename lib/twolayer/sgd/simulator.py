@@ -21,14 +21,8 @@ from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
-from twolayer.results.going_on import (
-    check_counted,
-    going_on,
-    later,
-    step_of,
-    steps_made,
-    with_targets,
-)
+from twolayer.problem.update import Norm, UpdateRule
+from twolayer.results.going_on import going_on, with_targets
 from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
@@ -36,7 +30,7 @@ from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
 from twolayer.sgd.method import METHODS, Method, cost
 from twolayer.sgd.plan import RECORDS, Record
-from twolayer.sgd.planning import Asked, Plans
+from twolayer.sgd.planning import Asked, Plans, gone_on
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -73,6 +67,9 @@ def simulate(
     steps: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
+    weight_decay: float = 0.0,
+    norm: Norm = "free",
+    neuron_rates: ArrayLike | None = None,
     d: int | None = None,
     a_star: ArrayLike | None = None,
     runs: int = 1,
@@ -123,6 +120,14 @@ def simulate(
         stays as it is in `start`.
     batch : int
         Samples b >= 1 of a step, which is their mean.
+    weight_decay : float
+        λ >= 0: w_i ← (1 − γλ/(p d)) w_i, plus the step from where it was.  With `neuron_rates`
+        γ ρ_i in place of γ; at most half of a weight a step.  Not of the second layer.
+    norm : str
+        "free", or "fixed": each step ends with every student put back to the norm that it has in
+        `start`, which is not zero.
+    neuron_rates : array_like, shape (p,), optional
+        Multiples ρ_i >= 0 of γ, of each student its own; 0 freezes it.
     method : str
         "direct", "projected" (needs d >= p + k + 8, and d >= p + k + b), or "auto", which takes
         the cheaper one.
@@ -211,9 +216,11 @@ def simulate(
             raise InvalidInput("runs", str(runs), f"{own}, those of the result, or left out")
         runs = max(runs, own)
         starts = [going_on("start", start, run=run)[1] for run in range(own)]
-        asked = _later(asked, start)
+        asked = gone_on(asked, start)
     if isinstance(starts[0], (Weights, Overlaps)):
         starts = [with_targets(each, a_star) for each in starts]
+        rule = UpdateRule.of(weight_decay, norm, neuron_rates, starts[0].p)
+        asked = replace(asked, rule=rule)
     plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
@@ -242,17 +249,6 @@ def simulate(
     trajectory = gather(plan, outcomes, runs, stopped=stopped, **options)
     warn_unless_settled(risk_error(trajectory))
     return trajectory
-
-
-def _later(asked: Asked, start: Trajectory) -> Asked:
-    """What is asked for of what goes on from a result."""
-    d = start.parameters.get("d") if asked.d is None else check_integer("d", asked.d, 1)
-    begins, made = float(start.t[-1]), steps_made(start, d)
-    if asked.t_eval is not None:
-        later(asked.t_eval, begins, step_of(start))
-    check_counted(asked.learning_rate, asked.steps, made)
-    before, stage = 0 if made is None else round(made), start.stage + 1
-    return replace(asked, d=d, begins=begins, before=before, stage=stage)
 
 
 def _run_all(

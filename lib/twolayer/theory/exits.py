@@ -17,6 +17,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from twolayer.flow.beside import held
 from twolayer.flow.equation import right_hand_side
 from twolayer.flow.terms import TERMS, Terms
 from twolayer.problem.overlaps import Overlaps, no_second_layer
@@ -246,10 +247,4 @@ def _first_crossing(
 
 def _on_the_sphere(rhs: Rhs) -> Rhs:
     """The flow with the growth of each student's norm taken off."""
-
-    def projected(Q: Array, M: Array) -> tuple[Array, Array]:
-        dQ, dM = rhs(Q, M)
-        growth = np.diagonal(dQ) / (2 * np.diagonal(Q))
-        return dQ - (growth[:, None] + growth) * Q, dM - growth[:, None] * M
-
-    return projected
+    return lambda Q, M: held(*rhs(Q, M), Q, M)
