@@ -16,7 +16,7 @@ sample.
 from __future__ import annotations
 
 from math import copysign, isfinite, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Rules(NamedTuple):
     """What does not change in a run.
 
     Number k of targets, whose coordinates come first if projected; samples b of a step, of which B
-    is a multiple; η/(p d b); and the code of σ.
+    is a multiple; η/(p d b); and the code of σ, or machine code for one that has none.
     """
 
     k: int
@@ -62,6 +62,7 @@ class Rules(NamedTuple):
     second: float
     projected: bool
     code: int
+    sigma: Any = None
 
 
 #: Samples between which the recursion is done one by one; those before come as a product.
@@ -79,6 +80,15 @@ def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> N
             slope[i] = 2.0 * x[i]
     else:
         other_and_slope(code, x, value, slope)
+
+
+@compiled(inner=True)
+def respond_by(sigma: Any, code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """As `respond`, or by machine code for both; the branch is taken when this is compiled."""
+    if sigma is None:
+        respond(code, x, value, slope)
+    else:
+        sigma(x, value, slope)
 
 
 @compiled()
@@ -201,7 +211,7 @@ def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tu
                 add_product(K[start:stop, :start], C[:start], fields[start:stop])
             for v in range(start, stop):
                 add_products(K[v], C, fields[v], start, v - v % batch)
-                respond(rules.code, fields[v], own, C[v])
+                respond_by(rules.sigma, rules.code, fields[v], own, C[v])
                 error = samples.labels[block, v] - scalar_product(a, own) / p
                 step = samples.rates[block] * error
                 if not isfinite(step):

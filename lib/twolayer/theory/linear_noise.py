@@ -146,13 +146,15 @@ def fluctuations(
     Notes
     -----
     A step costs O(points N²) for D and O(N³) for Σ; without closed forms J takes N + k + 1
-    right-hand sides of the ODE (`flow.slopes`), and there are some hundred of them.  The
-    approximation fails where the flow
-    leaves an unstable fixed point through the fluctuations themselves: they grow
-    exponentially until they are no longer small, and the linear equation does not see the end
-    of it.  It fails where σ has kinks and a student comes so near to another, or to a target,
-    that the fluctuations reach it: there the flow has no slope.  ‖x‖² is taken as one, and the
-    samples of a batch as orthogonal, so that corrections of relative order b/d are left out.
+    right-hand sides of the ODE (`flow.slopes`).  There are some tens of steps, some hundreds at
+    late times.
+
+    The approximation fails where the flow leaves an unstable fixed point through the fluctuations
+    themselves: they grow exponentially until they are no longer small, and the linear equation
+    does not see the end of it.  Where σ has kinks the flow has no slope at students that are
+    parallel to each other or to a target, and how far the noise may reach such a place is not
+    known.  ‖x‖² is taken as one, and the samples of a batch as orthogonal, so that corrections of
+    relative order b/d are left out.
 
     References
     ----------
