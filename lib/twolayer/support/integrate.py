@@ -18,7 +18,7 @@ import scipy
 
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
-from twolayer.support.progress import LONG, Progress, warn_of_minutes
+from twolayer.support.progress import Progress, warn_of_calls
 from twolayer.support.threads import apart, one_core
 from twolayer.support.warn import warn
 
@@ -51,8 +51,6 @@ _SHORT = 30.0
 
 #: Right-hand sides that a method is likely to need at the start, and at most.
 _FEW, _MANY_TIMES = 60, 3000
-#: Seconds that no compilation takes.
-_COMPILING = 60.0
 
 #: An integrator stops so many spacings of the time before a jump, and goes on at it.
 _BEFORE = 64
@@ -247,26 +245,12 @@ def for_stiff(t_end: float) -> tuple[str, ...]:
 
 
 def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: float) -> None:
-    """`CostWarning` if right-hand sides will take minutes.
-
-    One is tried, and another if the first may have waited for its machine code.
-    """
+    """`CostWarning` if right-hand sides will take minutes."""
     if t_end <= SHORTEST:
         return
     usual = min(_MANY_TIMES, round(_FEW * (1 + t_end) ** 0.4))  # as was seen until 10⁵
-    each = _seconds(derivative, y)
-    if each * usual > LONG and each < _COMPILING:
-        each = _seconds(derivative, y)
-    what = f"a right-hand side takes {each:.2g} s, and some {usual} of them are likely to be needed"
-    warn_of_minutes(what, each * usual)
-
-
-def _seconds(derivative: Callable[[float, Array], Array], y: Array) -> float:
-    """What a call takes."""
-    started = time.perf_counter()
-    with np.errstate(all="ignore"), one_core(_product(y)):
-        derivative(0.0, y)
-    return time.perf_counter() - started
+    with one_core(_product(y)):
+        warn_of_calls("a right-hand side", lambda: derivative(0.0, y), usual)
 
 
 def _stepper(method: str) -> Callable[..., Any]:
