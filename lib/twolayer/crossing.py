@@ -53,8 +53,8 @@ def time_to(
         In units of p d/γ steps; NaN where it is never reached.  Of runs of SGD the first recorded
         time.  Of an ODE, between the recorded times that first bracket it, the crossing itself,
         of a relative accuracy of 1e-8 where the solution has it: a shift of the risk by the
-        solver's tolerance shifts it by that over |dR/dt|.  If the risk is as low at the first
-        recorded time, that.
+        solver's tolerance shifts it by that over the size of dR/dt.  If the risk is as low at
+        the first recorded time, that.
 
     Raises
     ------

@@ -14,9 +14,7 @@ from twolayer.mean_field.erf_series import HermiteField
 from twolayer.mean_field.field import GridField, SquareField
 from twolayer.sgd.draws import Draws
 from twolayer.support.unknowns import Unknowns
-from twolayer.theory.diffusion import diffusion
 from twolayer.theory.exits import exit_time
-from twolayer.theory.linear_noise import fluctuations
 
 NAMES = ["erf", "square"]
 A, A_STAR = np.array([1.5, -0.7, 0.4]), np.array([0.8, -1.2])
@@ -266,13 +264,8 @@ def test_finite_d():
 
 def test_what_knows_no_second_layer_refuses_it():
     task, ov = tl.Task("square"), overlaps()
-    for call, more in (
-        (exit_time, {}),
-        (diffusion, {}),
-        (fluctuations, {"d": 50, "t_eval": [1.0]}),
-    ):
-        with pytest.raises(tl.InvalidInput, match=r"^overlaps: .*without a second layer"):
-            call(task, ov, learning_rate=0.1, **more)
+    with pytest.raises(tl.InvalidInput, match=r"^overlaps: .*without a second layer"):
+        exit_time(task, ov, learning_rate=0.1)
 
 
 def test_bad_layers():

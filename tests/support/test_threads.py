@@ -19,6 +19,7 @@ from twolayer.flow import following as ode
 from twolayer.sgd import run as chain
 from twolayer.support import integrate as stepping
 from twolayer.support.threads import _SmallWork, apart, on_all_cores, one_core
+from twolayer.theory import covariance
 from twolayer.theory import linear_noise as fluctuations
 from twolayer.theory.exit_runs import exit_times
 from twolayer.theory.exits import exit_time
@@ -82,6 +83,14 @@ def test_a_schedule_may_integrate_in_its_turn(inner, method):
     nested = tl.solve(TASK, START, learning_rate=lambda t: 0.5 + 0 * inner(t), **common)
     plain = tl.solve(TASK, START, learning_rate=lambda t: 0.5, **common)
     np.testing.assert_array_equal(nested.excess_risk, plain.excess_risk)
+
+
+def test_so_may_a_schedule_of_the_fluctuations():
+    one, how = tl.Overlaps([[1.0]], [[0.3]], [[1.0]]), {"d": 100, "t_eval": [0.1]}
+    how["learning_rate"] = lambda t: 0.5 + 0 * by_solve(t)
+    nested = fluctuations.fluctuations(TASK, one, **how)
+    plain = fluctuations.fluctuations(TASK, one, **how | {"learning_rate": lambda t: 0.5})
+    np.testing.assert_array_equal(nested.covariance, plain.covariance)
 
 
 def test_so_may_a_schedule_within_a_schedule_and_an_activation():
@@ -199,9 +208,9 @@ def test_a_long_block_beside_the_main_thread_has_the_same_bits(monkeypatch):
 
 
 def test_ctrl_c_leaves_a_step_of_the_fluctuations(monkeypatch):
-    monkeypatch.setattr(fluctuations, "_LARGE", 0)
+    monkeypatch.setattr(covariance, "_LARGE", 0)
     with never_ending() as call:
-        monkeypatch.setattr(fluctuations, "_two_steps", call)
+        monkeypatch.setattr(covariance, "_two_steps", call)
         with pytest.raises(KeyboardInterrupt):
             fluctuations.fluctuations(TASK, START, learning_rate=0.5, d=100, t_eval=[1.0])
 

@@ -108,3 +108,31 @@ def test_plateaus_of_runs_and_of_what_has_none():
 def test_what_cannot_be_used_is_refused(call, match):
     with pytest.raises(tl.InvalidInput, match=match):
         call()
+
+
+@pytest.mark.parametrize(("copies", "k"), [(2, 1), (3, 1), (2, 2), (2, 4)])
+def test_copies_part_at_the_derived_rate(copies, k):
+    """The fastest direction at the plateau of equal copies: 8/(3π√3) γΔ/p, to first order in both.
+
+    Derived on the page "High dimension" for one target, and the same for more.
+    """
+    p, rate, noise = copies * k, 0.001, 1e-3
+    M = np.eye(k)[np.arange(p) % k]
+    guess = tl.Overlaps((1 + k * rate * noise / 2) * M @ M.T, M, np.eye(k))
+    point = tl.fixed_point(tl.Task("erf", noise=noise), guess, learning_rate=rate * p)
+    expected = 8 / (3 * np.pi * np.sqrt(3)) * rate * noise
+    assert point.unstable[0].rate == pytest.approx(expected, rel=5e-3)
+
+
+def test_strong_noise_pairs_students():
+    """Beyond γΔ of order one the fixed point of p = k = 4 grows pairs of opposite sign."""
+    guess, found = tl.Overlaps(np.eye(4), np.eye(4), np.eye(4)), []
+    for strength in (0.2, 0.4, 0.6, 0.8, 0.9, 1.0):
+        task = tl.Task("erf", noise=strength / 0.4)
+        point = tl.fixed_point(task, guess, learning_rate=0.4)
+        guess = point.overlaps
+        found.append(len(point.unstable))
+    assert found == [0, 0, 0, 0, 0, 2]
+    pairs = point.unstable[0].Q
+    assert np.abs(np.diag(pairs)).max() < 1e-6 * np.abs(pairs).max()
+    assert np.abs(pairs.sum(0)).max() < 1e-6 * np.abs(pairs).max()  # some fall, some rise

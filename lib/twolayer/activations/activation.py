@@ -28,7 +28,8 @@ class Activation:
     forms : Expectations, optional
         Its expectations in closed form, for a target with the same activation.
     code : int
-        The number by which the compiled simulator knows σ (see `twolayer.kernels`), or −1.
+        The number by which the compiled simulator knows σ (see `twolayer.kernels`), or −1: for
+        a function of one's own, whose `machine_code` is made when a run is long enough.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 One with closed forms is a class of them (`erf`, `square`) and an entry in `ACTIVATIONS`; any other
 is σ, its derivative and its kinks, an entry in `OTHERS`, or a callable of the user's, whose
 expectations are found by `quadrature`.  The simulator's loop is compiled for those with a code,
-whose two lines are in `kernels.functions`, and NumPy's for all others.
+whose two lines are in `kernels.functions`, and for others where `machine_code` can be made.
 """
 
 from __future__ import annotations

@@ -108,6 +108,12 @@ class Quadrature(Expectations):
         along = Slope(lambda s: self.variance(s * Omega, c, p), step=0.01)
         return variance + (2 / d) * along(1.0)
 
+    def variance_beside(self, Omega: Array, c: Array, p: int, more: Array) -> Array:
+        """`variance` at Ω + more moreᵀ, off by as much as it is at Ω, for differences."""
+        if self._in_steps(len(Omega), p):
+            return self.variance(Omega + np.outer(more, more), c, p)
+        return self._variances(Omega, c, p, more=more).mean(0)
+
     def _in_steps(self, n: int, p: int) -> bool:
         # Points fall on either side of a kink: what they give is not continuous in Ω.
         kinks = bool(self.student.kinks or self.target.kinks)
@@ -198,13 +204,17 @@ class Quadrature(Expectations):
             out.append(moments(seen[a], seen[b], rho, same))
         return [found for found, _ in out], max(off for _, off in out)
 
-    def _variances(self, Omega: Array, c: Array, p: int, d: int | None = None) -> Array:
+    def _variances(
+        self, Omega: Array, c: Array, p: int, d: int | None = None, more: Array | None = None
+    ) -> Array:
         values, vectors = np.linalg.eigh(Omega)
         root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
         out = np.empty((SCRAMBLINGS, p, p))
         for number in range(SCRAMBLINGS):
             normal = normal_points(len(Omega), self.points // SCRAMBLINGS, number)
             fields = normal @ root
+            if more is not None:  # one more direction: of the two signs the odd terms cancel
+                fields = np.concatenate((fields + more, fields - more))
             error = self.student.sigma(fields[:, :p]) @ c[:p]
             error += self.target.sigma(fields[:, p:]) @ c[p:]
             slopes = self.student.derivative(fields[:, :p]) * error[:, None]

@@ -45,9 +45,11 @@ from twolayer.support.checks import (
     check_times_asked,
 )
 from twolayer.support.integrate import ODE_METHODS, Integrator, warn_of_cost
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.versions import provenance
 
 
+@says_what_it_cannot
 def solve(
     task: Task,
     overlaps: Overlaps | Trajectory,

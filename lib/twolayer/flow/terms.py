@@ -181,7 +181,7 @@ def _check(task: Task, overlaps: Overlaps) -> None:
     check_instance("overlaps", overlaps, Overlaps)
     c = coefficients(overlaps.a, overlaps.a_star)
     off = task.forms.drift_error(overlaps.Omega, c, overlaps.p)
-    warn_unless_settled({"the drift": (off, task.tolerance)}, stacklevel=4)
+    warn_unless_settled({"the drift": (off, task.tolerance)})
 
 
 def drifts(

@@ -17,7 +17,7 @@ sample.
 from __future__ import annotations
 
 from math import copysign, isfinite, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,8 @@ class Rules(NamedTuple):
     """What does not change in a run.
 
     Number k of targets, whose coordinates come first if projected; samples b of a step, of which B
-    is a multiple; η/(p d b); the code of σ; and what students are multiplied by.
+    is a multiple; η/(p d b); the code of σ; what students are multiplied by; and machine code for
+    a σ that has none.
     """
 
     k: int
@@ -74,6 +75,7 @@ class Rules(NamedTuple):
     projected: bool
     code: int
     multiples: Multiples
+    sigma: Any = None
 
 
 #: Samples between which the recursion is done one by one; those before come as a product.
@@ -91,6 +93,15 @@ def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> N
             slope[i] = 2.0 * x[i]
     else:
         other_and_slope(code, x, value, slope)
+
+
+@compiled(inner=True)
+def respond_by(sigma: Any, code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """As `respond`, or by machine code for both; the branch is taken when this is compiled."""
+    if sigma is None:
+        respond(code, x, value, slope)
+    else:
+        sigma(x, value, slope)
 
 
 @compiled()
@@ -221,7 +232,7 @@ def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tu
                 if scaled:
                     to_fields(room.scales, fields[v])
                     seen = room.scales.fields
-                respond(rules.code, seen, own, C[v])
+                respond_by(rules.sigma, rules.code, seen, own, C[v])
                 error = samples.labels[block, v] - scalar_product(a, own) / p
                 step = samples.rates[block, v] * error
                 if not isfinite(step):

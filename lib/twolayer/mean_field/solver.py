@@ -35,10 +35,12 @@ from twolayer.support.checks import (
     check_times_asked,
 )
 from twolayer.support.integrate import ODE_METHODS, Integrator, for_stiff, integrate, warn_of_cost
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
 
+@says_what_it_cannot
 def solve_mean_field(
     task: Task,
     particles: Particles | MeanFieldTrajectory,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.support.checks import InvalidInput, check_array, check_integer
+from twolayer.support.warn import warn
 
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
 #: what an integrator at usual tolerances leaves behind.
@@ -53,17 +52,16 @@ def check_dimension(d: int, rank: int) -> int:
 
 
 def warn_of_unit_vectors(**weights: np.ndarray) -> None:
-    """Warn, on the caller's caller, of students or targets that are unit vectors."""
+    """Warn of students or targets that are unit vectors."""
     d = weights["W"].shape[1]
     if d < _HIGH:
         return
     squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
     unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
     if unit:
-        warnings.warn(
+        warn(
             f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
-            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
-            f"overlaps of 1/d are meant",
+            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d "
+            f'(inputs="unit" does), unless overlaps of 1/d are meant',
             UserWarning,
-            stacklevel=3,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -28,7 +27,9 @@ from twolayer.support.checks import (
     check_probability,
 )
 from twolayer.support.html import table
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.threads import HAS_COMPILER, on_all_cores
+from twolayer.support.warn import warn
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
 _ROUNDING = 1e-12
@@ -38,11 +39,10 @@ class QuadratureWarning(UserWarning):
     """An expectation did not settle to the tolerance of its task."""
 
 
-def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: int = 3) -> None:
+def warn_unless_settled(errors: Mapping[str, tuple[float, float]]) -> None:
     """One `QuadratureWarning` of all expectations that may be off by more than they should be.
 
-    `errors` has what each may be off by, and what it should be at most, relative; `stacklevel` 3
-    is the caller's caller.
+    `errors` has what each may be off by, and what it should be at most, relative.
     """
     bad = [
         f"{name} may be off by {error:.1g} of its size (wanted: {most:.1g})"
@@ -55,7 +55,7 @@ def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: i
             "with, Task(…, order=…, points=…), or nodes=… of a mean field; or be content with "
             "less, Task(…, tolerance=…)."
         )
-        warnings.warn(f"{'; '.join(bad)}. {remedy}", QuadratureWarning, stacklevel=stacklevel)
+        warn(f"{'; '.join(bad)}. {remedy}", QuadratureWarning)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Task:
     tolerance: float = field(compare=False)
     forms: Expectations = field(compare=False)
 
+    @says_what_it_cannot
     def __init__(
         self,
         activation: Name | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
@@ -239,7 +240,7 @@ def _checked_risk(
             return found
         Omega = assemble(Q[there][-1], M[there][-1], overlaps.P)
     off = task.forms.risk_error(Omega, p)
-    warn_unless_settled({"the risk": (off, task.forms.tolerance)}, stacklevel=4)
+    warn_unless_settled({"the risk": (off, task.forms.tolerance)})
     return found
 
 

@@ -1,6 +1,9 @@
 """The simulator's inner loop in NumPy, for activations that the kernels do not know.
 
 The same recursion as `kernels.sgd.advance`, with σ and σ′ called once a sample on all students.
+Every run begins with it.  Machine code, where numba can make it (`activations.machine_code`),
+takes over at a sample that does not depend on where the run ends, who else runs, or where: its
+rounding is another, and a run's bits may depend on none of these.
 """
 
 from __future__ import annotations
@@ -10,6 +13,9 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.kernels import sgd as kernels
 from twolayer.kernels.scales import begin, to_steps
+
+#: Samples of each run that are NumPy's, a matter of a second: machine code takes about as long.
+BY_NUMPY = 10_000
 
 
 def advance(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from twolayer.support.netcdf import (
     writable_folder,
     write_netcdf,
 )
+from twolayer.support.warn import warn
 
 _FORMAT = "twolayer checkpoint 3"
 _DIMENSIONS = {
@@ -134,11 +134,8 @@ def set_aside(file: Path, reason: InvalidInput, what: str = "run") -> None:
         number += 1
         to = file.with_name(f"{file.name}.{number}.damaged")
     os.replace(file, to)
-    warnings.warn(
-        f"{reason}. It is set aside as {to.name}, and this {what} begins anew.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    message = f"{reason}. It is set aside as {to.name}, and this {what} begins anew."
+    warn(message, RuntimeWarning)
 
 
 def _check(file: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

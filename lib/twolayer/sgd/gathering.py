@@ -6,7 +6,6 @@ Runs that blew up stand beside those that did not.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
@@ -18,6 +17,7 @@ from twolayer.schedules import Schedule
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome
 from twolayer.support.versions import provenance
+from twolayer.support.warn import warn
 
 #: What is to be done about runs that blow up.
 OnDivergence = Literal["raise", "keep"]
@@ -89,11 +89,8 @@ def gather(
     )
     if stopped:
         asked = plan.samples.size
-        warnings.warn(
-            f"interrupted: {len(rows)} run(s) with {count} of {asked} times returned",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        message = f"interrupted: {len(rows)} run(s) with {count} of {asked} times returned"
+        warn(message, RuntimeWarning)
     if diverged and raises:
         sample = min(row.blew_up_at for row in rows if row.blew_up_at is not None)
         when = float(plan.times(np.array(sample)))

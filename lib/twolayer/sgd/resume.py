@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome, State, begin
 from twolayer.support.checks import InvalidInput
 from twolayer.support.sources import digest_of
+from twolayer.support.warn import warn
 
 #: The module that makes a run: whatever it reaches may change the bits.
 _RUNS = "twolayer.sgd.run"
@@ -58,7 +58,7 @@ def save(plan: Plan, file: Path, state: State, outcome: Outcome) -> None:
             file, _agreed(plan, done), checkpoints.Checkpoint(state.block, random_state, arrays)
         )
     except OSError as error:  # a disk that has filled up must not cost the run itself
-        warnings.warn(f"no checkpoint now: {error}", RuntimeWarning, stacklevel=2)
+        warn(f"no checkpoint now: {error}", RuntimeWarning)
 
 
 def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:

@@ -74,13 +74,30 @@ class Workspace:
             self._loop = kernels.advance_batches
         else:
             self._loop = kernels.advance if known else partial(blocks.advance, activation)
+        #: The block from which on machine code for the user's function takes over, if it is yet to.
+        self._next = None if known or alone else -(-blocks.BY_NUMPY // B)
 
     def advance(self, count: int, absorb_last: bool = True) -> tuple[int, int]:
         """Run through so many blocks or fewer; the number of the last, and of its steps."""
         some = 1 if self._wide else min(count, self._most)
+        if self._next is not None:
+            left = self._next - self.state.block
+            if left <= 0:
+                self._take_over()
+            else:
+                some = min(some, left)
         if self._long:
             return apart(lambda _: self._step(some, absorb_last))
         return self._step(some, absorb_last)
+
+    def _take_over(self) -> None:
+        """Go on in machine code, where there is any."""
+        from twolayer.activations.machine_code import machine_code
+
+        self._next, sigma = None, machine_code(self.plan.task.activation)
+        if sigma is not None:
+            self._rules = self._rules._replace(sigma=sigma)
+            self._loop = self._kernels.advance
 
     def _step(self, count: int, absorb_last: bool) -> tuple[int, int]:
         plan, (normals, radii) = self.plan, self.state.draws.blocks(count)

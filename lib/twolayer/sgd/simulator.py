@@ -50,12 +50,14 @@ from twolayer.support.checks import (
     check_times_asked,
 )
 from twolayer.support.cluster import check_workers
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.progress import Progress, warn_of_minutes
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096
 
 
+@says_what_it_cannot
 def simulate(
     task: Task,
     start: Weights | Overlaps | Trajectory,
@@ -225,7 +227,7 @@ def simulate(
     samples = int(plan.samples[-1])
     size = starts[0].p, starts[0].k, plan.d, plan.block, plan.projected, batch
     what = f"{runs} runs of {samples // batch} steps{of_schedule(learning_rate)}, on one core"
-    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
+    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size))
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
     options |= {"started": started, "on_divergence": on_divergence}

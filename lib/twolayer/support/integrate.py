@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +18,12 @@ import scipy
 
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
-from twolayer.support.cvode import CVODE, HAS_CVODE
-from twolayer.support.progress import LONG, Progress, warn_of_minutes
+from twolayer.support.progress import Progress, warn_of_calls
 from twolayer.support.threads import apart, one_core
+from twolayer.support.warn import warn
 
+#: Whether scikit-sundae is installed.
+HAS_CVODE = find_spec("sksundae") is not None
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
 DENSE = ("LSODA", "Radau", "BDF")
 IMPLICIT = (*DENSE, "CVODE")
@@ -48,8 +51,6 @@ _SHORT = 30.0
 
 #: Right-hand sides that a method is likely to need at the start, and at most.
 _FEW, _MANY_TIMES = 60, 3000
-#: Seconds that no compilation takes.
-_COMPILING = 60.0
 
 #: An integrator stops so many spacings of the time before a jump, and goes on at it.
 _BEFORE = 64
@@ -76,10 +77,10 @@ class Path:
     statistics: dict[str, Any]
 
     def warn_if_interrupted(self) -> None:
-        """The warning that a result is shorter than asked for, on the caller's caller."""
+        """The warning that a result is shorter than asked for."""
         if self.interrupted:
             message = f"interrupted: the {self.t.size} times reached are returned"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warn(message, RuntimeWarning)
 
 
 def integrate(
@@ -155,10 +156,9 @@ def integrate(
         extra: dict[str, Any] = {"slope": slope} if method == "CVODE" else {}
         if method in DENSE and jacobian:
             extra["jac"] = asking(jacobian)
-        make = getattr(scipy.integrate, method, CVODE)
         end = next(each for each in ends if each > t)
         end -= _BEFORE * np.spacing(end) if end < t_eval[-1] else 0.0
-        solver = make(asking(derivative), t, y, end, rtol=rtol, atol=atol, **extra)
+        solver = _stepper(method)(asking(derivative), t, y, end, rtol=rtol, atol=atol, **extra)
 
     def count() -> None:
         for name in counts:
@@ -245,26 +245,21 @@ def for_stiff(t_end: float) -> tuple[str, ...]:
 
 
 def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: float) -> None:
-    """`CostWarning`, on the caller's caller, if right-hand sides will take minutes.
-
-    One is tried, and another if the first may have waited for its machine code.
-    """
+    """`CostWarning` if right-hand sides will take minutes."""
     if t_end <= SHORTEST:
         return
     usual = min(_MANY_TIMES, round(_FEW * (1 + t_end) ** 0.4))  # as was seen until 10⁵
-    each = _seconds(derivative, y)
-    if each * usual > LONG and each < _COMPILING:
-        each = _seconds(derivative, y)
-    what = f"a right-hand side takes {each:.2g} s, and some {usual} of them are likely to be needed"
-    warn_of_minutes(what, each * usual, stacklevel=4)
+    with one_core(_product(y)):
+        warn_of_calls("a right-hand side", lambda: derivative(0.0, y), usual)
 
 
-def _seconds(derivative: Callable[[float, Array], Array], y: Array) -> float:
-    """What a call takes."""
-    started = time.perf_counter()
-    with np.errstate(all="ignore"), one_core(_product(y)):
-        derivative(0.0, y)
-    return time.perf_counter() - started
+def _stepper(method: str) -> Callable[..., Any]:
+    """The class of that name; SciPy's package of integrators is loaded when one is wanted."""
+    if method != "CVODE":
+        return getattr(scipy.integrate, method)
+    from twolayer.support.cvode import CVODE
+
+    return CVODE
 
 
 def _product(y: Array) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import warnings
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,8 +11,14 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
+from twolayer.support.warn import warn
+
 #: Seconds before a bar is shown, and those that are warned of.
 DELAY, LONG = 3.0, 60.0
+#: Seconds that no compilation takes.
+_COMPILING = 60.0
 
 _listener: ContextVar[Callable[[float], None] | None] = ContextVar("listener", default=None)
 
@@ -21,11 +27,31 @@ class CostWarning(UserWarning):
     """Something that will take longer than one would wait for, said before it begins."""
 
 
-def warn_of_minutes(what: str, seconds: float, stacklevel: int) -> None:
+def warn_of_minutes(what: str, seconds: float) -> None:
     """`CostWarning` of what is likely to take more than a minute."""
     if seconds > LONG:
         message = f"{what}: about {seconds / 60:.0f} minutes"
-        warnings.warn(message, CostWarning, stacklevel=stacklevel)
+        warn(message, CostWarning)
+
+
+def warn_of_calls(what: str, call: Callable[[], object], times: int) -> None:
+    """`CostWarning` if so many calls of something, a `what`, are likely to take minutes.
+
+    One is tried, and another if the first may have waited for its machine code.
+    """
+    each = _seconds(call)
+    if each * times > LONG and each < _COMPILING:
+        each = _seconds(call)
+    message = f"{what} takes {each:.2g} s, and some {times} of them are likely to be needed"
+    warn_of_minutes(message, each * times)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """What a call takes."""
+    started = time.perf_counter()
+    with np.errstate(all="ignore"):
+        call()
+    return time.perf_counter() - started
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from twolayer.support.netcdf import (
 )
 from twolayer.support.sources import digest_of
 from twolayer.support.versions import versions
+from twolayer.support.warn import warn
 from twolayer.sweeps.grid import Grid, labels_of
 from twolayer.sweeps.identity import identity
 
@@ -87,7 +87,7 @@ class Kept:
         try:
             write_netcdf(data.assign_attrs(told), self._file(cell))
         except OSError as error:  # a disk that has filled up must not cost the cell itself
-            warnings.warn(f"a cell is not kept: {error}", RuntimeWarning, stacklevel=2)
+            warn(f"a cell is not kept: {error}", RuntimeWarning)
 
     def _file(self, cell: tuple[int, ...]) -> Path:
         assert self.folder is not None

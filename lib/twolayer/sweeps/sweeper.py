@@ -28,6 +28,7 @@ from twolayer.support.checks import (
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress
 from twolayer.support.threads import is_local
+from twolayer.support.warn import warn
 from twolayer.sweeps.cell import one_thread, run_cell, run_elsewhere, try_cell
 from twolayer.sweeps.dataset import assemble
 from twolayer.sweeps.grid import Grid, in_cell, make_grid
@@ -154,7 +155,7 @@ def sweep(
     if stopped:
         count = f"{len(found)} of {np.prod(grid.shape)} cells"
         message = f"interrupted: {count} are returned, and NaN in place of the others"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warn(message, RuntimeWarning)
     return assemble(grid, t_eval, found)
 
 

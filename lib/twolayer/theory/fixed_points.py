@@ -72,7 +72,7 @@ class FixedPoint:
     ----------
     overlaps : Overlaps
     residual : float
-        The largest of |dQ/dt| and |dM/dt| there.
+        The largest entry of dQ/dt and dM/dt there, in size.
     excess_risk : float
     eigenvalues : array, shape (N,)
         Of the Jacobian, N = p(p + 1)/2 + pk, complex, by falling real part.
@@ -149,7 +149,7 @@ def fixed_point(
     task, learning_rate, terms, d, batch
         As for `solve`; the second layer does not move.
     tolerance : float
-        The largest |dQ/dt| and |dM/dt| that count as none.
+        Entries of dQ/dt and dM/dt up to this size count as none.
 
     Raises
     ------

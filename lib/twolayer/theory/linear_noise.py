@@ -1,13 +1,13 @@
 r"""`fluctuations`: how far single runs of SGD lie from the ODE, to first order.
 
 The overlaps of one-pass SGD are a Markov chain of step δt = γ/(p d).  Around the ODE's
-solution their covariance is δt Σ(t) to leading order, with
+solution their covariance is Σ(t)/(p d) to leading order, with
 
-    dΣ/dt = J Σ + Σ Jᵀ + D,   Σ(0) = 0,
+    dΣ/dt = J Σ + Σ Jᵀ + γ D,   Σ(0) = 0,
 
 J the Jacobian of the drift and D the covariance of one step's increment over δt: the
-linear-noise approximation.  Unknowns are as in `flow.unknowns`: the upper triangle of Q, row by
-row, and then M.
+linear-noise approximation, in which γ may change with t.  Unknowns are the upper triangle of Q,
+row by row, and then M.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import scipy
 from numpy.typing import ArrayLike
 
 from twolayer.activations.quadrature import normal_points
+from twolayer.flow.slopes import whole_jacobian
 from twolayer.flow.solver import solve
 from twolayer.flow.vector_field import Flow
 from twolayer.problem.matrices import assemble
-from twolayer.problem.overlaps import Overlaps, no_second_layer
-from twolayer.problem.task import Task, excess_risk_of
-from twolayer.results.divergence import Divergence
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.task import Task, coefficients
 from twolayer.results.result import read_only
 from twolayer.results.trajectory import Trajectory
 from twolayer.support.arrays import Array
@@ -34,26 +34,22 @@ from twolayer.support.checks import (
     InvalidInput,
     check_instance,
     check_integer,
-    check_learning_rate,
     check_positive,
     check_power_of_two,
+    check_schedule,
     check_seed,
     check_times,
     shown,
 )
 from twolayer.support.integrate import SHORTEST
+from twolayer.support.progress import warn_of_calls
 from twolayer.support.threads import apart, one_core
 from twolayer.support.unknowns import Unknowns
+from twolayer.theory.covariance import integrated
 from twolayer.theory.diffusion import POINT_RANGE, diffusion_at, sampling_error
 
-#: Shortest step, in units of the whole time.
-_SMALLEST = 1e-13
-#: What is left of Σ, once it has fallen so far below its largest value, is D's rounding.
-_FLOOR = 1e-12
-#: With so many unknowns a step takes so long that Ctrl-C would wait for it.
-_LARGE = 200
-#: Step of the differences that give the gradient of the risk.
-_DIFFERENCE = 1e-5
+#: Times at which J and D are likely to be asked for at the start; they grow as t^¼ until 10³.
+_USUAL = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +105,10 @@ def fluctuations(
     task: Task,
     overlaps: Overlaps,
     *,
-    learning_rate: float,
+    learning_rate: float | Callable[[float], float],
     d: int,
     t_eval: ArrayLike,
+    batch: int = 1,
     points: int = 2**12,
     seed: int = 0,
     rtol: float = 1e-3,
@@ -121,15 +118,17 @@ def fluctuations(
     Parameters
     ----------
     task : Task
-        With closed forms: "erf" or "square" for student and target.
+        Any activations.
     overlaps : Overlaps
-        State at t = 0, the same for all runs.
-    learning_rate : float
-        γ > 0.
+        State at t = 0, the same for all runs; its second layers stay.
+    learning_rate : float or callable
+        γ > 0, or a schedule as in `solve`.
     d : int
         Dimension of the data, at least the rank of Ω; every covariance is proportional to 1/d.
     t_eval : array_like, shape (T,)
         Times >= 0 that do not decrease, in units of p d/γ SGD steps.
+    batch : int
+        Samples b that a step averages over.
     points : int
         Quasi-random points for D, a power of two >= 128.
     seed : int
@@ -139,15 +138,23 @@ def fluctuations(
 
     Raises
     ------
+    CostWarning
+        If it will take minutes; before any work.
     Divergence
         If the ODE or Σ leaves the range of finite numbers.
 
     Notes
     -----
-    A step costs O(points N²) for D and O(N³) for Σ.  The approximation fails where the flow
-    leaves an unstable fixed point through the fluctuations themselves: they grow
-    exponentially until they are no longer small, and the linear equation does not see the end
-    of it.  ‖x‖² is taken as one, so that corrections of relative order 1/d are left out.
+    A step costs O(points N²) for D and O(N³) for Σ; without closed forms J takes N + k + 1
+    right-hand sides of the ODE (`flow.slopes`).  There are some tens of steps, some hundreds at
+    late times.
+
+    The approximation fails where the flow leaves an unstable fixed point through the fluctuations
+    themselves: they grow exponentially until they are no longer small, and the linear equation
+    does not see the end of it.  Where σ has kinks the flow has no slope at students that are
+    parallel to each other or to a target, and how far the noise may reach such a place is not
+    known.  ‖x‖² is taken as one, and the samples of a batch as orthogonal, so that corrections of
+    relative order b/d are left out.
 
     References
     ----------
@@ -162,118 +169,76 @@ def fluctuations(
     >>> found.covariance.shape, float(found.risk_std[0])
     ((2, 5, 5), 0.0)
     """
-    _closed(task)
-    no_second_layer(overlaps)
-    learning_rate, rtol = check_learning_rate(learning_rate), _tolerance(rtol)
-    d = check_integer("d", d, 1)
+    check_instance("task", task, Task)
+    check_instance("overlaps", overlaps, Overlaps)
+    gamma, rtol = check_schedule(learning_rate), _tolerance(rtol)
+    d, batch = check_integer("d", d, 1), check_integer("batch", batch, 1)
     if d < overlaps.rank:
         raise InvalidInput("d", str(d), f"at least {overlaps.rank}, the rank of the overlaps")
     t_eval = check_times("t_eval", t_eval)
     points = check_power_of_two("points", points, *POINT_RANGE)
     seed = check_seed(seed)
-    ode = solve(task, overlaps, learning_rate=learning_rate, t_eval=t_eval, progress=False)
+    flow = Flow(task, overlaps, "full", gamma, batch=batch)
+    state, P = flow.unknowns, overlaps.P
+    z = normal_points(overlaps.p + overlaps.k, points, seed)
+
+    def terms(t: float, y: Array) -> tuple[Array, Array]:
+        Omega, rate = assemble(*state.unpack(y), P), gamma(t)
+        D = diffusion_at(task, Omega, overlaps, rate, batch, z)
+        if task.closed:
+            return flow.jacobian(t, y), rate * D
+        return whole_jacobian(task, Omega, overlaps, rate / batch), rate * D
+
+    if t_eval[-1] > SHORTEST:
+        with one_core(state.size**3):
+            start, usual = partial(terms, 0.0, flow.start), round(_USUAL * (1 + t_eval[-1]) ** 0.25)
+            warn_of_calls("a Jacobian with its D", start, usual)
+    how = {"learning_rate": learning_rate, "batch": batch, "progress": False}
+    ode = solve(task, overlaps, t_eval=t_eval, **how)
     if ode.t.size < t_eval.size:  # `solve` returns what it has
         raise KeyboardInterrupt
-    flow = Flow(task, overlaps, "full", lambda _: learning_rate)
-    state = flow.unknowns
-    z = normal_points(overlaps.p + overlaps.k, points, seed)
-    path = _dense(flow, float(t_eval[-1]))
-
-    def terms(t: float) -> tuple[Array, Array]:
-        y = path(t)
-        D = diffusion_at(task, *state.unpack(y), overlaps.P, learning_rate, z)
-        return flow.jacobian(t, y), D
-
+    path = _dense(flow, float(t_eval[-1]), callable(learning_rate) or task.own)
     with one_core(state.size**3):
-        covariance = learning_rate / (overlaps.p * d) * _integrate(terms, ode, state, rtol)
-    states = state.pack(ode.Q, ode.M)
-    gradients = np.array([_risk_gradient(task, y, overlaps.P, state) for y in states])
+        scale = overlaps.p * d
+        covariance = integrated(lambda t: terms(t, path(t)), ode, state.size, rtol) / scale
+    states = [assemble(*both, P) for both in zip(ode.Q, ode.M, strict=True)]
+    gradients = np.array([_risk_gradient(task, Omega, overlaps, state) for Omega in states])
     variance = np.einsum("ta,tab,tb->t", gradients, covariance, gradients)
     spread = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
     Q_std, M_std = state.unpack(spread)
-    noise = partial(sampling_error, task, P=overlaps.P, learning_rate=learning_rate)
-    error = max(noise(Q=ode.Q[i], M=ode.M[i], points=points, seed=seed) for i in (0, -1))
+    error = max(
+        sampling_error(task, states[i], overlaps, gamma(ode.t[i]), batch, points, seed)
+        for i in (0, -1)
+    )
     return Fluctuations(ode, covariance, np.sqrt(np.maximum(variance, 0.0)), Q_std, M_std, error)
 
 
-def _integrate(
-    terms: Callable[[float], tuple[Array, Array]], ode: Trajectory, state: Unknowns, rtol: float
-) -> Array:
-    """Σ at the ODE's times, by steps with J and D of the middle, halved to the tolerance."""
-    N = state.size
-    sigma, t, steps, out, largest = np.zeros((N, N)), 0.0, 0, [], 0.0
-    t_eval = ode.t
-    h = float(t_eval[-1]) / 100
-    for end in map(float, t_eval):
-        while t < end and end > SHORTEST:
-            step = min(h, end - t)
-            two_steps = partial(_two_steps, terms, sigma, t, step, rtol, _FLOOR * largest)
-            fine, miss = apart(lambda _, go=two_steps: go()) if N > _LARGE else two_steps()
-            factor = min(4.0, max(0.2, 0.9 * max(miss, 1e-9) ** (-1 / 3)))
-            if miss > 1:
-                h = step * factor
-                if t + h / 4 == t or h < _SMALLEST * t_eval[-1]:
-                    raise Divergence("the covariance is no longer finite", steps, t, ode)
-                continue
-            sigma, t, steps = fine, end if step == end - t else t + step, steps + 1
-            largest = max(largest, float(np.abs(sigma).max()))
-            h = max(h, step * factor) if step < h else step * factor
-        out.append(sigma)
-    return np.array(out)
-
-
-def _two_steps(
-    terms: Callable[[float], tuple[Array, Array]],
-    sigma: Array,
-    t: float,
-    h: float,
-    rtol: float,
-    floor: float,
-) -> tuple[Array, float]:
-    """Σ after two steps of half h, and their error in units of what is allowed."""
-    with np.errstate(all="ignore"):
-        coarse = _step(sigma, *terms(t + h / 2), h)
-        fine = _step(_step(sigma, *terms(t + h / 4), h / 2), *terms(t + 3 * h / 4), h / 2)
-        # The error of the two half steps is a third of the difference.
-        miss = np.abs(fine - coarse).max() / 3 / (rtol * max(np.abs(fine).max(), floor) + 1e-300)
-    return fine, float(miss) if np.isfinite(miss) else np.inf
-
-
-def _step(sigma: Array, J: Array, D: Array, h: float) -> Array:
-    """Σ after a time h with constant J and D: exact and positive, however stiff J is."""
-    N = len(J)
-    doublings = max(0, int(np.ceil(np.log2(max(h * np.abs(J).sum(1).max(), 1e-300)))))
-    short = h / 2**doublings
-    # C. F. Van Loan, IEEE Trans. Autom. Control 23, 395 (1978), over a time in which
-    # exp(−J h) is harmless; then doubled, which adds positive matrices only.
-    block = scipy.linalg.expm(short * np.block([[-J, D], [np.zeros((N, N)), J.T]]))
-    flow = block[N:, N:].T
-    added = flow @ block[:N, N:]
-    for _ in range(doublings):
-        added = added + flow @ added @ flow.T
-        flow = flow @ flow
-    out = flow @ sigma @ flow.T + added
-    return (out + out.T) / 2
-
-
-def _dense(flow: Flow, end: float) -> Callable[[float], Array]:
-    """The ODE's solution as a function of time."""
+def _dense(flow: Flow, end: float, foreign: bool) -> Callable[[float], Array]:
+    """The ODE's solution as a function of time; `foreign` if it calls functions of the user's."""
     if end <= SHORTEST:
         return lambda _: flow.start
-    options = {"jac": flow.jacobian, "dense_output": True, "rtol": 1e-9, "atol": 1e-12}
-    return scipy.integrate.solve_ivp(
-        flow.derivative, (0.0, end), flow.start, "LSODA", **options
-    ).sol
+
+    def path(ask: Callable[..., Array]) -> Callable[[float], Array]:
+        return scipy.integrate.solve_ivp(
+            partial(ask, flow.derivative),
+            (0.0, end),
+            flow.start,
+            "LSODA",
+            jac=partial(ask, flow.jacobian),
+            dense_output=True,
+            rtol=1e-9,
+            atol=1e-12,
+        ).sol
+
+    return apart(path) if foreign else path(lambda function, *at: function(*at))
 
 
-def _risk_gradient(task: Task, y: Array, P: Array, state: Unknowns) -> Array:
-    """Derivatives of the risk in the unknowns, (N,), by central differences."""
-
-    def risk(at: Array) -> float:
-        return excess_risk_of(task, assemble(*state.unpack(at), P), state.shapes[0][0])
-
-    moves = _DIFFERENCE * np.eye(len(y))
-    return np.array([risk(y + move) - risk(y - move) for move in moves]) / (2 * _DIFFERENCE)
+def _risk_gradient(task: Task, Omega: Array, layers: Overlaps, state: Unknowns) -> Array:
+    """Derivatives of the risk in the unknowns, (N,): by Stein's lemma c_j B_jm in Ω_jm."""
+    c, p = coefficients(layers.a, layers.a_star), layers.p
+    slopes = c[:p, None] * task.forms.coefficients(Omega, c, p)
+    slopes[np.diag_indices(p)] /= 2
+    return state.pack(slopes[:, :p], slopes[:, p:])
 
 
 def _tolerance(rtol: object) -> float:
@@ -281,9 +246,3 @@ def _tolerance(rtol: object) -> float:
     if not 1e-6 <= number <= 0.1:
         raise InvalidInput("rtol", shown(rtol), "a number from 1e-6 to 0.1")
     return number
-
-
-def _closed(task: Task) -> None:
-    check_instance("task", task, Task)
-    if not task.closed:
-        raise InvalidInput("task", shown(task), "one with closed forms: erf or square")

@@ -38,7 +38,7 @@ class Plateau:
 def plateaus(
     result: Trajectory, *, slope: float = 0.2, length: float = 3.0
 ) -> list[Plateau] | list[list[Plateau]]:
-    """Where |d ln excess risk/d ln t| stays below `slope` while t grows by the factor `length`.
+    """Where d ln(excess risk)/d ln t stays within ± `slope` while t grows by the factor `length`.
 
     And where d ln excess risk/dt is below `slope` times its largest on the way: at early times
     nothing has moved in ln t, plateau or not.
