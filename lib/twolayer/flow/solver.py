@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from twolayer.flow.clock import times_of
 from twolayer.flow.following import follow
 from twolayer.flow.method import method_for
-from twolayer.flow.terms import TERMS, Terms, dimension
+from twolayer.flow.terms import TERMS, Terms, dimension, dimension_of_terms
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, warn_unless_settled
@@ -215,12 +215,7 @@ def solve(
     if steps is not None and d is None:
         raise InvalidInput("d", "None", "given with steps, whose times are steps · γ/(p d)")
     d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
-    without_d = batch > 1 or rule.fixed
-    clock_alone = terms != "full" or ((counts or steps is not None) and without_d)
-    d_of_terms = None if clock_alone else d
-    if d_of_terms is not None and rule.fixed:
-        allowed = "None where norms are fixed: the equation has not what this adds at order 1/d"
-        raise InvalidInput("d", str(d), allowed)
+    d_of_terms = dimension_of_terms(terms, d, counts or steps is not None, batch, rule.fixed)
     made = 0.0 if result is None else steps_made(result, d)
     check_counted(rate, steps_asked, made)
     before = made or 0.0

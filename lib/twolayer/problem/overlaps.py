@@ -17,6 +17,7 @@ from twolayer.problem.matrices import (
     TOLERANCE,
     assemble,
     check_dimension,
+    check_size,
     second_layer,
     symmetric,
     warn_of_unit_vectors,
@@ -275,7 +276,7 @@ class Weights:
         True
         """
         p, k, d = check_integer("p", p, 1), check_integer("k", k, 1), check_integer("d", d, 1)
-        _fit(p, k, d)
+        check_size(p, k, d)
         orthonormal_target = check_flag("orthonormal_target", orthonormal_target)
         rng = np.random.default_rng(check_seed(seed))
         W_star = rng.normal(size=(k, d))
@@ -301,7 +302,7 @@ class Weights:
         """
         p, k = check_integer("p", p, 1), check_integer("k", k, 1)
         d = check_dimension(d, k)
-        _fit(p, k, d)
+        check_size(p, k, d)
         M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
         M /= np.linalg.norm(M, axis=1, keepdims=True)
         W_star = np.sqrt(d) * np.eye(k, d)
@@ -313,9 +314,3 @@ def no_second_layer(overlaps: Overlaps) -> None:
     check_instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
-
-
-def _fit(p: int, k: int, d: int) -> None:
-    """Refuse weights that the memory cannot hold."""
-    argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
-    check_fits_in_memory(argument, value, (p + k) * d)
