@@ -27,6 +27,7 @@ BEHIND: dict[str, Callable[[Result], bool]] = {
     "saad1995exact": lambda result: result.task.closed and _has("erf")(result),
     "cho2009kernel": _has("relu"),
     "bartlett1933": lambda result: result.provenance.get("method") == "projected",
+    "arnaboldi2023escaping": lambda result: result.parameters.get("norm") == "fixed",
     **dict.fromkeys(("mei2018", "chizat2018", "rotskoff2022", "sirignano2020"), _is_mean_field),
 }
 #: Behind the covariance of SGD.

@@ -158,6 +158,8 @@ def test_a_citation_names_what_was_used():
     options = {"learning_rate": 0.1, "t_eval": [1e-3]}
     run = tl.simulate(tl.Task("relu"), start, method="projected", **options)
     assert keys(tl.citation(run)) == ["arnaboldi2023", "twolayer", "cho2009kernel", "bartlett1933"]
+    sphere = tl.simulate(tl.Task("square"), start, norm="fixed", method="direct", **options)
+    assert keys(tl.citation(sphere))[2:] == ["arnaboldi2023escaping"]
     particles = tl.Particles.from_weights(start)
     field = tl.solve_mean_field(tl.Task("square"), particles, [[1.0]], d=500, t_eval=[0.1])
     assert keys(tl.citation(field))[2] == "mei2018"
