@@ -135,6 +135,9 @@ def simulate(
     O((p + k)²) beside the recorded overlaps.  Floating point is float64 throughout.
     Bits depend on the machine's BLAS and C library.
 
+    A function of one's own is called from NumPy's loop for the first 10,000 samples of every run,
+    and is compiled for the others if it can be (`activations.machine_code`).
+
     References
     ----------
     arXiv:2302.05882, section 2, for the algorithm; M. S. Bartlett, Proc. R. Soc. Edinb.
