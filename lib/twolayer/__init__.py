@@ -7,9 +7,10 @@ arXiv:2302.05882).  Data flows one way:
     Task + Overlaps or Weights → solve / simulate → Trajectory
 """
 
-from twolayer import regimes
+from twolayer import regimes, schedules
 from twolayer.activations import Activation
 from twolayer.citing import citation
+from twolayer.crossing import time_to
 from twolayer.flow import solve
 from twolayer.mean_field import Particles, solve_mean_field
 from twolayer.problem import Overlaps, QuadratureWarning, Task, Weights, excess_risk, risk
@@ -17,6 +18,10 @@ from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
+from twolayer.support.versions import version_of
+from twolayer.sweeps import sweep
+from twolayer.theory.fixed_points import fixed_point, jacobian
+from twolayer.theory.plateaus import plateaus
 
 __all__ = [
     "Activation",
@@ -32,9 +37,21 @@ __all__ = [
     "Weights",
     "citation",
     "excess_risk",
+    "fixed_point",
+    "jacobian",
+    "plateaus",
     "regimes",
     "risk",
+    "schedules",
     "simulate",
     "solve",
     "solve_mean_field",
+    "sweep",
+    "time_to",
 ]
+
+__version__ = version_of("twolayer")
+
+
+def __dir__() -> list[str]:
+    return __all__

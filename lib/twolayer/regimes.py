@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twolayer.activations.known import Name
 from twolayer.flow.terms import psi_GF, psi_M, psi_Var
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
@@ -77,7 +78,7 @@ def scales(
     noise: float = 0.0,
     *,
     k: int = 2,
-    activation: str = "erf",
+    activation: Name = "erf",
     overlaps: Overlaps | None = None,
 ) -> Scales:
     """The size of each term at a point, the regime's name, and which description to use.

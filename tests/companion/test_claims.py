@@ -60,13 +60,13 @@ def test_tables_hold_what_was_published(tmp_path):
     content = {"results": {}, "claims": [measured.as_dict()], "comparisons": [compared]}
     (tmp_path / "rates.json").write_text(json.dumps(content))
     table = tables.claims_table(tmp_path)
-    assert (
-        "| a slope | one half | 0.510 ± 0.020 | **yes** | [rates](figures/rates.ipynb) |" in table
-    )
+    row = "| a slope | one half | 0.510\u00a0±\u00a00.020 | **yes** (0.4 to 0.6) | [rates]"
+    assert row in table
+    assert "1 measurements: 1 yes.  " in table
     assert "*a slope*: a remark" in table
     assert table.count("No figure made so far") == len(claims.CLAIMS) - 1
     table = tables.comparison_table(tmp_path)
-    assert "| [rates](figures/rates.ipynb) | 1 | -25 % | +0 % |" in table
+    assert "| [rates](figures/rates.ipynb) | 1 | −25\u00a0% | +0\u00a0% |" in table
     assert "| rates | 100 | 1 | 2 | 2 | 1.5 |" in table
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(tl.InvalidInput, match=r"other\.json"):

@@ -13,7 +13,7 @@ from conftest import ROOT
 from test_book import PAGES
 
 #: Pages whose code has a test of its own below.
-ASKED_MORE = ("cookbook", "own_problem", "cite", "second_layer")
+ASKED_MORE = ("cookbook", "own_problem", "reproduce", "second_layer")
 #: Sphinx leaves these flags out of what it shows.
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 
@@ -105,7 +105,7 @@ def test_your_own_problem(run_page):
 
 
 def test_how_to_cite(run_page, capsys):
-    run_page("cite")
+    run_page("reproduce")
     assert "@article{bartlett1933," in capsys.readouterr().out
 
 

@@ -24,7 +24,7 @@ from companion.claims import printed as paper
 from companion.figures import catalogue
 from companion.figures import make as figures
 from companion.figures.__main__ import main
-from twolayer import activations, flow, regimes
+from twolayer import activations, flow, regimes, schedules
 from twolayer.theory import clocks, diffusion, escape, exit_runs, exits, powers
 from twolayer.theory.linear_noise import fluctuations
 
@@ -33,10 +33,19 @@ WEIGHTS = tl.Weights.gaussian(p=3, k=2, d=20, seed=0)
 OVERLAPS = WEIGHTS.overlaps()
 PARTICLES = tl.Particles.from_weights(WEIGHTS)
 SOLUTION = tl.solve(TASK, OVERLAPS, learning_rate=0.1, t_eval=[0.0, 1.0])
+LEVEL = float(SOLUTION.risk.mean())  # between the two
+MEAN_FIELD = tl.solve_mean_field(SQUARE, PARTICLES, OVERLAPS.P, d=20, t_eval=[0.0, 0.1])
 SECONDS = 20  # no bad input is looked at for longer
 
 
 VALUES = trials.ODD_VALUES
+
+
+def sweep(solver, over, executor, folder, progress, t_eval, start):
+    """`tl.sweep` takes its solver's arguments by name, too."""
+    rest = {"executor": executor, "folder": folder, "progress": progress, "t_eval": t_eval}
+    return tl.sweep(solver, task=SQUARE, overlaps=start, learning_rate=0.1, over=over, **rest)
+
 
 #: Every public function with arguments that are good.
 GOOD = {
@@ -56,22 +65,40 @@ GOOD = {
         "a": None,
         "a_star": None,
     },
-    tl.Weights: {"W": np.eye(2), "W_star": [[1.0, 0.0]], "a": None, "a_star": None},
-    tl.Weights.gaussian: {"p": 2, "k": 1, "d": 5, "seed": 0, "orthonormal_target": True},
+    tl.Weights: {
+        "W": np.eye(2),
+        "W_star": [[1.0, 0.0]],
+        "a": None,
+        "a_star": None,
+        "inputs": "scaled",
+    },
+    tl.Weights.gaussian: {
+        "p": 2,
+        "k": 1,
+        "d": 5,
+        "seed": 0,
+        "orthonormal_target": True,
+        "norm": None,
+    },
     tl.Weights.in_target_span: {"p": 2, "k": 1, "d": 5, "seed": 0},
     OVERLAPS.embed: {"d": 9, "seed": 0},
-    tl.risk: {"task": TASK, "overlaps": OVERLAPS},
-    tl.excess_risk: {"task": TASK, "overlaps": OVERLAPS},
+    tl.risk: {"task": TASK, "overlaps": OVERLAPS, "a_star": None},
+    tl.excess_risk: {"task": TASK, "overlaps": OVERLAPS, "a_star": None},
     tl.citation: {"result": None},
     tl.solve: {
         "task": TASK,
         "overlaps": OVERLAPS,
         "t_eval": [0.0, 1.0],
+        "steps": None,
         "learning_rate": 0.1,
         "terms": "full",
         "d": 5,
+        "a_star": None,
         "second_layer_rate": 0.0,
         "batch": 1,
+        "weight_decay": 0.0,
+        "norm": "free",
+        "neuron_rates": None,
         "rtol": 1e-6,
         "atol": 1e-9,
         "method": "LSODA",
@@ -83,18 +110,62 @@ GOOD = {
         "start": WEIGHTS,
         "learning_rate": 0.1,
         "t_eval": [0.0, 1.0],
+        "steps": None,
         "second_layer_rate": 0.0,
         "batch": 1,
+        "weight_decay": 0.0,
+        "norm": "free",
+        "neuron_rates": None,
         "d": None,
+        "a_star": None,
         "runs": 1,
         "seed": 0,
         "method": "auto",
         "record": "overlaps",
         "on_divergence": "raise",
+        "stop_at_risk": None,
         "executor": None,
         "progress": False,
         "checkpoint": None,
     },
+    tl.jacobian: {
+        "task": TASK,
+        "overlaps": OVERLAPS,
+        "learning_rate": 0.1,
+        "terms": "full",
+        "d": 5,
+        "batch": 1,
+    },
+    tl.fixed_point: {
+        "task": TASK,
+        "guess": tl.Overlaps(np.eye(2), np.eye(2), np.eye(2)),
+        "learning_rate": 0.1,
+        "terms": "full",
+        "d": 5,
+        "batch": 1,
+        "tolerance": 1e-6,
+    },
+    tl.plateaus: {"result": SOLUTION, "slope": 0.1, "length": 3.0},
+    sweep: {
+        "solver": tl.solve,
+        "over": {"batch": [1, 2]},
+        "executor": None,
+        "folder": None,
+        "progress": False,
+        "t_eval": [0.0, 0.1],
+        "start": OVERLAPS,
+    },
+    schedules.constant: {"rate": 0.1},
+    schedules.cosine: {"first": 1.0, "last": 0.1, "t": None, "steps": 100, "samples": None},
+    schedules.power: {"first": 1.0, "exponent": 0.5, "t0": 10.0, "in_": "t"},
+    schedules.warmup: {
+        "target": 1.0,
+        "over": 10,
+        "then": schedules.constant(0.1),
+        "first": 0.1,
+        "in_": "steps",
+    },
+    schedules.piecewise: {"pieces": {0: 1.0, 10: 0.1}, "in_": "steps"},
     fluctuations: {
         "task": TASK,
         "overlaps": OVERLAPS,
@@ -127,12 +198,17 @@ GOOD = {
         "rtol": 1e-6,
         "atol": 1e-9,
         "method": "DOP853",
+        "stop_at_risk": None,
         "progress": False,
     },
     tl.Particles: {"m": [[0.5], [0.0]], "q": [0.7, 1.0], "weight": None, "finite": True, "a": None},
     tl.Particles.from_weights: {"weights": WEIGHTS},
     tl.Particles.quadrature: {"P": [[1.0]], "d": 3, "order": 4},
     SOLUTION.overlaps: {"time": 0, "run": 0},
+    tl.time_to: {"result": SOLUTION, "risk": LEVEL, "learning_rate": None},
+    SOLUTION.time_to: {"risk": LEVEL, "learning_rate": None},
+    SOLUTION.to_xarray: {"time": "recorded"},
+    MEAN_FIELD.to_xarray: {"time": "recorded"},
     SOLUTION.save: {"path": "result.nc"},
     tl.Trajectory.load: {"path": "result.nc", "task": None},
     tl.MeanFieldTrajectory.load: {"path": "mean_field.nc", "task": None},
@@ -241,6 +317,7 @@ GOOD = {
     claims.mean_and_error: {"values": [1.0, 2.0]},
     activations.get: {"activation": "erf"},
 }
+NEVER_WRONG = ("path", "target_activation", "checkpoint", "quantity", "folder")
 CASES = [(call, name) for call, good in GOOD.items() for name in good]
 
 
@@ -291,7 +368,7 @@ def try_one(call, name, value):
         caught = error
     if isinstance(caught, tl.InvalidInput):
         # If two arguments do not fit together, either may be named.
-        assert caught.argument in {*good, "Q, M, P"}, caught
+        assert caught.argument in {*good, "Q, M, P", "overlaps"}, caught
         assert str(caught).startswith(f"{caught.argument}: got ")
     elif isinstance(caught, tl.Divergence):
         assert all(np.isfinite(array).all() for array in numbers_of(caught.trajectory))
@@ -300,7 +377,9 @@ def try_one(call, name, value):
         assert name == "path"
         assert str(caught).startswith(("cannot save to", "there is no file")), caught
     for array in numbers_of(result):
-        assert array.dtype.kind != "f" or not np.isnan(array).any(), (call, name, value)
+        never = name == "risk" and call in (tl.time_to, SOLUTION.time_to)  # NaN says that
+        bad = array.dtype.kind == "f" and np.isnan(array).any()
+        assert never or not bad, (call, name, value)
     return caught is not None
 
 
@@ -316,7 +395,7 @@ def in_a_folder(tmp_path, monkeypatch):
 )
 def test_every_value_for_every_argument(call, name):
     refused = sum(try_one(call, name, value) for value in VALUES)
-    assert refused >= 1 or name in ("path", "target_activation", "checkpoint", "quantity"), refused
+    assert refused >= 1 or name in NEVER_WRONG, refused
 
 
 def test_there_are_enough_of_them():
@@ -330,7 +409,7 @@ def test_no_public_function_is_left_out():
             assert set(inspect.signature(call).parameters) - {"self"} == set(good), call
     public = {getattr(tl, name) for name in tl.__all__}
     left = {each for each in public if not inspect.ismodule(each)} - set(GOOD)
-    assert left == {
+    assert left - {tl.sweep} == {
         tl.Activation,
         tl.Divergence,
         tl.InvalidInput,

@@ -238,9 +238,12 @@ def test_a_foreign_file_is_called_that(tmp_path):
 def test_a_checkpoint_of_other_times_says_which_and_what_to_do(tmp_path):
     folder = tmp_path / "state"
     tl.simulate(TASK, START, learning_rate=0.5, t_eval=[0.0, 1.0], checkpoint=folder)
-    had, asked = r"steps='2 from 0 to 120, \w+'", r"steps='3 from 0 to 240, \w+'"
-    with pytest.raises(tl.InvalidInput, match=f"{had}.*{asked}.*t_eval.*begun with"):
-        tl.simulate(TASK, START, learning_rate=0.5, t_eval=[0.0, 1.0, 2.0], checkpoint=folder)
+    had, asked = r"recorded, or after \d+ steps, where .*run-00000\.nc stands", "after 60 steps"
+    with pytest.raises(tl.InvalidInput, match=f"^t_eval: got a time {asked}; .* {had}"):
+        tl.simulate(TASK, START, learning_rate=0.5, t_eval=[0.0, 0.5, 1.0], checkpoint=folder)
+    later = {"learning_rate": 0.5, "t_eval": [0.0, 1.0, 2.0]}
+    found = tl.simulate(TASK, START, **later, checkpoint=folder)
+    assert found == tl.simulate(TASK, START, **later)
 
 
 # --- bars -------------------------------------------------------------------------------

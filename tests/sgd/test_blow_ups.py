@@ -111,8 +111,9 @@ def test_nan_anywhere_else_is_no_result(kept, lost, tmp_path, which):
     """In a run that did not diverge, or before the end of one that did."""
     whole = next(run for run in range(10) if run not in lost)
     where = (whole, -1) if which == "whole" else (lost[0], 0)
-    data = kept.to_xarray().reset_coords("steps")
-    data["steps"] = data["steps"].astype(float)
+    data = kept.to_xarray().reset_coords(["steps", "samples"])
+    for name in ("steps", "samples"):
+        data[name] = data[name].astype(float)
     data["excess_risk"][where] = np.nan
     with pytest.raises(tl.InvalidInput, match="not of finite numbers"):
         tl.Trajectory.load(write_netcdf(data, tmp_path / "odd.nc"))

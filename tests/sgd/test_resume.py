@@ -15,7 +15,7 @@ import pytest
 import trials
 
 import twolayer as tl
-from twolayer.sgd import checkpoint, plan, resume
+from twolayer.sgd import checkpoint, plan, planning, resume
 from twolayer.sgd import run as chain
 from twolayer.sgd.state import begin
 from twolayer.support import netcdf as storage
@@ -80,8 +80,8 @@ def test_a_damaged_checkpoint_is_named_set_aside_and_redone(kept, how):
 def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     """Whoever can write a file can seal it: its content must fit, too."""
     folder, whole = kept
-    this, _ = plan.make_plan(
-        plan.Asked(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
+    this, _ = planning.make_plan(
+        planning.Asked(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
     )
     state, outcome = begin(this, 1)
     fields = {
@@ -110,7 +110,6 @@ def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
         ({"task": tl.Task("erf", noise=0.02)}, r"noise=0\.01.*noise=0\.02"),
         ({"start": tl.Weights.gaussian(p=3, k=2, d=20, seed=1)}, "start="),
         ({"start": tl.Weights.gaussian(p=4, k=2, d=20, seed=0)}, "p=3.*p=4"),
-        ({"t_eval": [0.0, 3.0]}, "steps="),
         ({"record": "norms"}, "record='overlaps'.*record='norms'"),
         ({"method": "direct"}, "method='projected'.*method='direct'"),
     ],
@@ -124,6 +123,91 @@ def test_other_parameters_are_refused_with_both_shown(kept, changed, kept_and_as
         tl.simulate(task, start, checkpoint=folder, **rest)
     assert caught.value.argument == "checkpoint"
     assert not list(folder.glob("*.damaged"))
+
+
+def halving(t):
+    return 0.2 / (1 + t)
+
+
+SCHEDULES = [
+    tl.schedules.cosine(0.3, 0.05, steps=1500),
+    tl.schedules.piecewise({0: 0.3, 200: 0.1, 701: 0.2}, in_="samples"),
+    tl.schedules.piecewise({0.0: 0.3, 1.01: 0.1, 3.5: 0.2}),
+    tl.schedules.warmup(0.3, 2.0, then=tl.schedules.constant(0.2)),
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "direct"},
+        {"method": "projected"},
+        {"method": "projected", "batch": 3},
+        {"second_layer_rate": 0.1},
+        {"learning_rate": halving},
+        *({"learning_rate": schedule} for schedule in SCHEDULES),
+        {"learning_rate": SCHEDULES[0], "batch": 3, "second_layer_rate": 0.1},
+    ],
+    ids=["direct", "projected", "batches", "second layer", "function", *map(str, SCHEDULES), "all"],
+)
+def test_later_times_and_more_runs_go_on_bit_for_bit(tmp_path, options):
+    """Whether the first part ends inside a block or between two."""
+    common = COMMON | options | {"d": None, "progress": False}
+    times = np.linspace(0, 6, 13)
+    whole = tl.simulate(TASK, START, **common | {"t_eval": times, "runs": 3})
+    first = tl.simulate(TASK, START, **common | {"t_eval": times[:8]}, checkpoint=tmp_path)
+    assert trials.same_bits(first, tl.simulate(TASK, START, **common | {"t_eval": times[:8]}))
+    went_on = tl.simulate(TASK, START, **common | {"t_eval": times, "runs": 3}, checkpoint=tmp_path)
+    assert trials.same_bits(went_on, whole)
+    later = tl.simulate(TASK, START, **common | {"t_eval": times[-1:]}, checkpoint=tmp_path)
+    np.testing.assert_array_equal(later.Q[:, 0], whole.Q[:2, -1])
+
+
+@pytest.mark.parametrize("rate", [halving, *SCHEDULES], ids=str)
+def test_later_times_under_another_schedule_are_refused(tmp_path, rate):
+    """Also where it is another only after the end of what is kept, if that can be known."""
+    common = COMMON | {"runs": 1, "checkpoint": tmp_path}
+    tl.simulate(TASK, START, **common | {"learning_rate": rate})
+    later = common | {"t_eval": np.append(COMMON["t_eval"], 6.0)}
+    others = [
+        lambda t: 0.2 / (1 + t) if t < 2 else 0.1,
+        tl.schedules.cosine(0.3, 0.05, steps=1501),
+        tl.schedules.piecewise({0: 0.3, 200: 0.1, 701: 0.2}, in_="steps"),
+        tl.schedules.piecewise({0.0: 0.3, 1.01: 0.1, 3.5: 0.25}),
+        tl.schedules.warmup(0.3, 2.0, then=tl.schedules.constant(0.1)),
+    ]
+    for other in others:
+        with pytest.raises(tl.InvalidInput, match=r"^checkpoint: .*schedule="):
+            tl.simulate(TASK, START, **later | {"learning_rate": other})
+    went_on = tl.simulate(TASK, START, **later | {"learning_rate": rate})
+    del later["checkpoint"]
+    assert trials.same_bits(went_on, tl.simulate(TASK, START, **later | {"learning_rate": rate}))
+
+
+@pytest.mark.parametrize("method", ["direct", "projected"])
+def test_a_run_that_stopped_at_a_risk_goes_on_where_the_block_began(tmp_path, method):
+    """Bit for bit, asked for times of which the one that it stopped at is none."""
+    common = COMMON | {"method": method, "t_eval": np.linspace(0, 3, 41), "second_layer_rate": 0.1}
+    common["runs"] = 1
+    whole = tl.simulate(TASK, START, **common)
+    common["stop_at_risk"] = float(whole.risk[0, 19])
+    first = tl.simulate(TASK, START, **common, checkpoint=tmp_path)
+    last = first.t.size - 1
+    assert last <= 19
+    assert trials.same_bits(first, tl.simulate(TASK, START, **common, checkpoint=tmp_path))
+    assert first.steps[-1] % first.provenance["block"]
+    without = common | {"t_eval": np.delete(common["t_eval"], last)}
+    went_on = tl.simulate(TASK, START, **without, checkpoint=tmp_path)
+    assert went_on.t[-1] > first.t[-1]
+    assert trials.same_bits(went_on, tl.simulate(TASK, START, **without))
+    with pytest.raises(tl.InvalidInput, match=r"^checkpoint: .*stop at risk="):
+        tl.simulate(TASK, START, **common | {"stop_at_risk": 0.5}, checkpoint=tmp_path)
+
+
+def test_times_between_those_recorded_are_refused(kept):
+    folder, _ = kept
+    with pytest.raises(tl.InvalidInput, match=r"t_eval.*of those recorded, or after \d+ steps"):
+        tl.simulate(TASK, START, checkpoint=folder, **COMMON | {"t_eval": [0.0, 1.0, 3.0]})
 
 
 @pytest.mark.parametrize("name", ["twolayer", "numpy", "scipy", "numba"])
@@ -153,7 +237,7 @@ def test_a_change_of_any_file_that_a_run_reaches_is_refused(kept, monkeypatch):
 def test_another_format_is_refused_with_both_shown(kept, monkeypatch):
     folder, _ = kept
     monkeypatch.setattr(checkpoint, "_FORMAT", "twolayer checkpoint 9")
-    with pytest.raises(tl.InvalidInput, match=r"format 'twolayer checkpoint 2'.*checkpoint 9"):
+    with pytest.raises(tl.InvalidInput, match=r"format 'twolayer checkpoint 3'.*checkpoint 9"):
         tl.simulate(TASK, START, checkpoint=folder, **COMMON)
 
 

@@ -17,7 +17,7 @@ from twolayer.sgd import elsewhere
 from twolayer.sgd import run as chain
 from twolayer.sgd import simulator as sgd_module
 from twolayer.sgd.draws import Draws
-from twolayer.sgd.plan import Asked, make_plan
+from twolayer.sgd.planning import Asked, make_plan
 
 NAMES = ["erf", "square"]
 NOISE, LEARNING_RATE = 0.04, 0.5
@@ -77,15 +77,17 @@ def test_projection_is_sample_by_sample_sgd_in_a_larger_space(name):
         normals, radii = draws.blocks(1)
         task = tl.Task(name, noise=0.04)
         labels = chain.labels(task, targets, np.ones(k), normals, block, n)
-        samples = kernels.Samples(normals, radii, labels, np.full(1, rate))
-        space = kernels.Room(students, np.ones(p), X, C, np.empty((0, p)), *room)
-        rules = kernels.Rules(k, 1, 0.0, True, code)
+        samples = kernels.Samples(normals, radii, labels, np.full((1, len(labels[0])), rate))
+        unscaled = kernels.Scales(*np.empty((4, 0)), np.empty((0, 0)))
+        space = kernels.Room(students, np.ones(p), X, C, np.empty((0, p)), *room, unscaled)
+        nothing = kernels.Multiples(np.empty(0), np.empty(0), 0.0)
+        rules = kernels.Rules(k, 1, 0.0, True, code, nothing)
         assert kernels.advance(samples, space, rules, False) == (0, block)
         noise = 0.2 * normals[0, -block:]
         new_axes = np.eye(block, total, n + b * block)
         for x, z in zip(X[:, :n] @ basis + X[:, n:] @ new_axes, noise, strict=True):
             W[k:] = reference.sgd_step(name, W[k:], W[:k], x / np.sqrt(d), z, 0.05)
-        kernels.absorb(students, X, C, k, True)
+        kernels.absorb(space, rules)
         held = np.concatenate((targets, students))
         assert not students[:, n:].any()
         np.testing.assert_allclose(held @ held.T, W @ W.T / d, rtol=1e-10, atol=1e-12)

@@ -106,11 +106,12 @@ def compare(
 
 
 def comparison_markdown(comparisons: Iterable[Comparison], parameter: str = "p") -> str:
-    """Printed values beside ours, as a Markdown table; `parameter` tells the curves apart.
+    r"""Printed values beside ours, as a Markdown table; `parameter` tells the curves apart.
 
     Examples
     --------
-    >>> print(comparison_markdown([Comparison("3-left", 100, 1, 0.0195, 0.0196, 0.0230)]))
+    >>> found = comparison_markdown([Comparison("3-left", 100, 1, 0.0195, 0.0196, 0.0230)])
+    >>> print(found.replace("\u00a0", " "))
     | p | t | printed | computed as printed |  | by the equations |  |
     |---|---|---|---|---|---|---|
     | 100 | 1 | 0.0195 | 0.0196 | +0.51 % | 0.023 | +17.95 % |

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import isinf
 from pathlib import Path
 from typing import Any
 
 from companion.claims.measurement import CLAIMS
+from companion.claims.typeset import for_tables
 from twolayer.support.checks import InvalidInput, check_choice, shown
 
 #: What each published entry must hold.
@@ -33,7 +35,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     | max\|x\| | 2 |
     """
     lines = [
-        [" ".join(cell.split()).replace("|", r"\|") for cell in line] for line in (head, *rows)
+        [for_tables(" ".join(cell.split())).replace("|", r"\|") for cell in line]
+        for line in (head, *rows)
     ]
     for line in lines:
         if len(line) != len(lines[0]):
@@ -89,22 +92,54 @@ def published(folder: Path, section: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def claims_table(folder: Path, level: int = 2) -> str:
-    """A heading, `level` deep, and a table for each claim of `CLAIMS`; links lead from ``book``."""
+    """How all claims of `CLAIMS` came out, then a fold for each; links lead from ``book``.
+
+    `level` is that of the heading before the summary.
+    """
     found = published(folder, "claims")
-    lines = []
+    every = [entry for entries in found.values() for entry in entries]
+    lines = [
+        f"{'#' * level} In short",
+        "",
+        f"{len(every)} measurements: {counted(verdicts(every))}.  Each *no*, by claim:",
+    ]
+    lines += [*_refusals(found), f"{'#' * level} Claim by claim", ""]
     for number, text in CLAIMS.items():
         rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
-        lines += [f"{'#' * level} {number}. {text}", ""]
+        total = counted(verdicts(e for _, e in rows)) or "not measured"
+        lines += [f":::{{dropdown}} {number}. {text}: {total}"]
         if not rows:
-            lines += ["No figure made so far measures this.", ""]
+            lines += ["No figure made so far measures this.", ":::", ""]
             continue
-        body = [
-            (e["quantity"], e["paper"], e["measured"], f"**{e['verdict']}**", link(figure))
-            for figure, e in rows
-        ]
-        lines += [table(("quantity", "the paper", "measured", "verdict", "from"), body)]
-        lines += [""] + [f"*{e['quantity']}*: {e['note']}\n" for _, e in rows if e["note"]]
+        body = [(e["quantity"], e["paper"], e["measured"], _verdict(e), link(f)) for f, e in rows]
+        lines += [table(("quantity", "the paper", "measured", "verdict", "from"), body), ""]
+        notes = [f"*{e['quantity']}*: {e['note']}\n" for _, e in rows if e["note"]]
+        lines += [*map(for_tables, notes), ":::", ""]
     return "\n".join(lines)
+
+
+def _verdict(entry: Mapping[str, Any]) -> str:
+    """The verdict, and the range in which the statement holds."""
+    low, high = (entry.get(side) for side in ("low", "high"))
+    if None in (low, high) or (isinf(low) and isinf(high)):
+        return f"**{entry['verdict']}**"
+    if isinf(low):
+        return f"**{entry['verdict']}** (at most {high:.4g})"
+    if isinf(high):
+        return f"**{entry['verdict']}** (at least {low:.4g})"
+    return f"**{entry['verdict']}** ({low:.4g} to {high:.4g})"
+
+
+def _refusals(found: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
+    """A line for every measurement that contradicts its claim, in the order of the claims."""
+    refused = [(e["claim"], f, e) for f, es in found.items() for e in es if e["verdict"] == "no"]
+    lines = [""]
+    for number, figure, e in sorted(refused, key=lambda one: one[0]):
+        reason = e["note"].split(". ")[0].rstrip(".")
+        why = f"  {reason[:1].upper()}{reason[1:]}." if reason else ""
+        head = f"**{number}**, {link(figure)}: {e['quantity']}: {e['measured']}"
+        lines.append(for_tables(f"- {head}; the paper: {e['paper']}.{why}"))
+    return [*lines, ""]
 
 
 def comparison_table(folder: Path) -> str:

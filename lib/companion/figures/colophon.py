@@ -6,9 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-
 from companion.claims.tables import table
 from companion.figures.catalogue import Figure
 from twolayer.support.versions import versions
@@ -16,6 +13,9 @@ from twolayer.support.versions import versions
 
 def add_colophon(notebook: Any, figure: Figure, profile: str, seconds: float, folder: Path) -> None:
     """Append it to an executed notebook, whose numbers are in this folder."""
+    import nbformat  # what is up to date wants neither, and they take half a second
+    import papermill
+
     defaults = {
         n: p["default"] for n, p in papermill.inspect_notebook(str(figure.template)).items()
     }

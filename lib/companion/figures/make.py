@@ -34,6 +34,7 @@ from companion.figures.catalogue import PROFILES, Figure, load, output_folder
 from companion.figures.colophon import add_colophon
 from companion.figures.execution import ExecutionError, execute
 from companion.figures.freshness import condition, first_picture, is_fresh, lacking, seal, stamp
+from companion.figures.pages import as_page
 from twolayer.support.checks import InvalidInput, check_choice, check_executor, check_integer, shown
 from twolayer.support.cluster import check_workers
 from twolayer.support.lock import locked
@@ -206,6 +207,7 @@ def _make_one(root: Path, figure: Figure, profile: str, threads: int) -> str:
         strays = [f.name for f in written if f.suffix == ".svg" and f.stem != figure.id]
         if strays:  # the page would keep the picture of an earlier build
             raise FigureError(f"figure {figure.id} wrote {strays[0]}, which is not called after it")
+        as_page(node, figure.id)
         add_colophon(node, figure, profile, time.monotonic() - started, partial)
         del node.metadata["papermill"]  # times and absolute paths of this machine
         for cell in node.cells:

@@ -130,8 +130,8 @@ def publish(
     ['mine-ode.nc', 'mine.csv', 'mine.json', 'mine.pdf']
     """
     folder = Path(folder)
-    check_legible(figure)
     figure.set_layout_engine("none")  # all is in its place: to find it takes longer than to draw
+    check_legible(figure)
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     curves.to_csv(folder / f"{name}.csv", index=False, float_format="%.10g")
     for key, trajectory in trajectories.items():

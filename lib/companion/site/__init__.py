@@ -15,6 +15,7 @@ EXTENSIONS = (
     "explorer_page",
     "launch",
     "moving",
+    "sliders",
     "inventory",
     "light",
     "cleaning",

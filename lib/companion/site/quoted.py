@@ -26,6 +26,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from companion.claims import tables
+from companion.claims.typeset import typeset
 from companion.figures import make as figures
 from companion.figures import record
 from companion.figures.catalogue import output_folder
@@ -63,7 +64,7 @@ class Result(SphinxRole):
             known = ", ".join(values) or "nothing"
             logger.warning("figure %r publishes no %r, but %s", figure, key, known)
             return [nodes.problematic(text=self.text)], []
-        return [nodes.inline(text=values[key], classes=["result"])], []
+        return [nodes.inline(text=typeset(values[key]), classes=["result"])], []
 
 
 class Claims(Made):

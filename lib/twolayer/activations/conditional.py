@@ -21,7 +21,7 @@ term.  So Ψ^Var vanishes at perfect learning, and is never negative.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from twolayer.activations.gauss_rules import panels
 from twolayer.activations.kinks import Split
@@ -143,7 +143,7 @@ def _kink_square(split: Split, mean: Array, spread: Array) -> Array:
         for b, jump_b, corner_b in kinks:
             last, gap = max(a, b), abs(a - b)
             beyond = (mean - last) / spread
-            above, here = ndtr(beyond), density(beyond)
+            above, here = scipy.special.ndtr(beyond), density(beyond)
             first = spread * (beyond * above + here)
             second = spread**2 * ((beyond**2 + 1) * above + beyond * here)
             out += corner_a * corner_b * (second + gap * first) + jump_a * jump_b * above

@@ -9,6 +9,7 @@ whose two lines are in `kernels.functions`, and for others where `machine_code` 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy
@@ -17,6 +18,9 @@ from twolayer.activations import erf, square
 from twolayer.activations.activation import Activation
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_choice
+
+#: The names of all of them, for whoever checks types.
+Name = Literal["erf", "square", "relu", "tanh", "sigmoid", "he1", "he2", "he3", "he4", "he5", "he6"]
 
 #: Every activation that has closed forms, by name.
 ACTIVATIONS: dict[str, Activation] = {

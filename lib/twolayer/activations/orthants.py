@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr, owens_t
+import scipy
 
 from twolayer.support.arrays import Array
 
@@ -38,7 +38,7 @@ def coefficients(kinks: Array, order: int) -> tuple[Array, Array, Array]:
     for r in range(2, order):
         peak[r] = (kinks * peak[r - 1] - np.sqrt(r - 1) * peak[r - 2]) / np.sqrt(r)
     root = np.sqrt(np.arange(1, order)).reshape(-1, *[1] * kinks.ndim)
-    step = np.concatenate((ndtr(-kinks)[None], peak[:-1] / root))
+    step = np.concatenate((scipy.special.ndtr(-kinks)[None], peak[:-1] / root))
     ramp = np.concatenate(((peak[0] - kinks * step[0])[None], step[:-1] / root))
     return ramp, step, peak
 
@@ -68,12 +68,12 @@ class Pairs:
     @cached_property
     def above_b(self) -> Array:
         """P(y > b | x = a)."""
-        return ndtr((self.rho * self.a - self.b) / self.other)
+        return scipy.special.ndtr((self.rho * self.a - self.b) / self.other)
 
     @cached_property
     def above_a(self) -> Array:
         """P(x > a | y = b)."""
-        return ndtr((self.rho * self.b - self.a) / self.other)
+        return scipy.special.ndtr((self.rho * self.b - self.a) / self.other)
 
     @cached_property
     def steps(self) -> Array:
@@ -82,7 +82,11 @@ class Pairs:
         with np.errstate(divide="ignore", invalid="ignore"):
             first = np.where(a == 0, -b * np.inf, (b - self.rho * a) / (a * other))
             second = np.where(b == 0, -a * np.inf, (a - self.rho * b) / (b * other))
-        halves = (ndtr(-a) + ndtr(-b)) / 2 - owens_t(a, first) - owens_t(b, second)
+        halves = (
+            (scipy.special.ndtr(-a) + scipy.special.ndtr(-b)) / 2
+            - scipy.special.owens_t(a, first)
+            - scipy.special.owens_t(b, second)
+        )
         apart = (a * b < 0) | ((a * b == 0) & (a + b > 0))
         both_zero = 0.25 + np.arcsin(self.rho) / (2 * np.pi)
         return np.where((a == 0) & (b == 0), both_zero, halves - apart / 2)

@@ -28,6 +28,7 @@ def jacobian(
     a: Array | None = None,
     a_star: Array | None = None,
     batch: int = 1,
+    rates: Array | None = None,
 ) -> Callable[[Array, Array, float], Array]:
     """The function (Q, M, γ) → derivatives of (dQ/dt, dM/dt) in (Q, M).
 
@@ -41,6 +42,8 @@ def jacobian(
         Second layers, which do not move; ones by default.
     batch : int
         Samples a step averages over.
+    rates : array, shape (p,), optional
+        Multiples of γ, one for each student.
 
     Returns
     -------
@@ -65,20 +68,20 @@ def jacobian(
     def of(Q: Array, M: Array, learning_rate: float) -> Array:
         p = len(Q)
         students = second_layer("a", a, p)
-        c = coefficients(students, targets)
+        c, pull = coefficients(students, targets), students if rates is None else rates * students
         Omega = assemble(Q, M, P)
         i, j = np.triu_indices(p)
         pairs, n = len(i), p + k
         rows = np.concatenate((i, np.repeat(np.arange(p), k)))
         columns = np.concatenate((j, np.tile(np.arange(p, n), p)))
-        N, scale = len(rows), learning_rate / batch / p * students[i] * students[j]
+        N, scale = len(rows), learning_rate / batch / p * pull[i] * pull[j]
         out = np.empty((N, N))
         drift = forms.drift_slopes(Omega, c, p)
         gain = forms.gain_slopes(Q) if label_noise and task.noise else None
         size = max(1, _IN_FLIGHT // n**2)
         for start in range(0, N, size):
             some = slice(start, min(start + size, N))
-            moved = students[:, None] * drift.along(Omega, rows[some], columns[some])
+            moved = pull[:, None] * drift.along(Omega, rows[some], columns[some])
             dQ = moved[:, i, j] + moved[:, j, i]
             if gain is not None:
                 change = gain_along(*gain, rows[some], columns[some])

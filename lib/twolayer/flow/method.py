@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twolayer.problem.overlaps import Overlaps
-from twolayer.support.cvode import HAS_CVODE
-from twolayer.support.integrate import DENSE, for_stiff
+from twolayer.support.integrate import DENSE, HAS_CVODE, for_stiff
 
 #: Unknowns up to which a Jacobian costs less than what a Krylov method calls in its place.
 _FEW = 150

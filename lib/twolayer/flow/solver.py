@@ -7,19 +7,29 @@ their span; `method` decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.flow.accuracy import refined
+from twolayer.flow.clock import times_of
+from twolayer.flow.following import follow
 from twolayer.flow.method import method_for
-from twolayer.flow.terms import TERMS, dimension
+from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
-from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
-from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
-from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.problem.task import Task, warn_unless_settled
+from twolayer.problem.update import Norm, UpdateRule
+from twolayer.results.divergence import Divergence
+from twolayer.results.going_on import (
+    check_counted,
+    going_on,
+    later,
+    step_of,
+    steps_made,
+    with_targets,
+)
+from twolayer.results.trajectory import Trajectory, named
+from twolayer.schedules import Constant, Schedule, rate_of_time
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -27,27 +37,37 @@ from twolayer.support.checks import (
     check_instance,
     check_integer,
     check_layer_rate,
+    check_one_clock,
     check_positive,
     check_schedule,
-    check_times,
+    check_steps,
+    check_stop,
+    check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, warn_of_cost
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.versions import provenance
 
 
+@says_what_it_cannot
 def solve(
     task: Task,
-    overlaps: Overlaps,
+    overlaps: Overlaps | Trajectory,
     *,
-    t_eval: ArrayLike,
+    t_eval: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
     learning_rate: float | Callable[[float], float] | None = None,
-    terms: str = "full",
+    terms: Terms = "full",
     d: int | None = None,
+    a_star: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
+    weight_decay: float = 0.0,
+    norm: Norm = "free",
+    neuron_rates: ArrayLike | None = None,
     rtol: float = 1e-10,
     atol: float = 1e-13,
-    method: str = "auto",
+    method: Integrator = "auto",
     stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> Trajectory:
@@ -56,15 +76,21 @@ def solve(
     Parameters
     ----------
     task : Task
-    overlaps : Overlaps
-        State at t = 0.
+    overlaps : Overlaps or Trajectory
+        State at t = 0; or a result to go on from, of one run, at its last time: `task` and all
+        else may be others.
     t_eval : array_like, shape (T,)
-        Times >= 0 that do not decrease, in units of p d/γ SGD steps; results are at
-        exactly these.
+        Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ SGD
+        steps; results are at exactly these.
+    steps : array_like of integers, shape (T,)
+        In place of `t_eval`: SGD steps >= 0 that do not decrease, at whose times the results are,
+        t = steps · γ/(p d), or Σ γ(t)/(p d) for a schedule; wants a learning rate and `d`.  They
+        count on from those of the result.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which moves with the running rate,
-        dt = γ(t)/(p d) a step.  It may be left out if `terms` is "gradient-flow", which it does
-        not change in this unit of time.
+        dt = γ(t)/(p d) a step.  One of `schedules` in steps or samples needs d.  The integrator
+        begins anew at the jumps of these.  It may be left out if `terms` is "gradient-flow", which
+        it does not change in this unit of time.
     terms : str
         - "gradient-flow": dQ/dt = Ψ^GF;
         - "gradient-flow+noise": dQ/dt = Ψ^GF + (γ/p) Ψ^noise (appendix A of the paper);
@@ -74,12 +100,26 @@ def solve(
     ----------------
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
-        pre-activations (`flow`); at least the rank of P.  Infinite by default.
+        pre-activations (`flow`), whether it is asked by `steps` or not; at least the rank of P.
+        Infinite by default.  Other terms, batches and fixed norms have no d: there it is refused,
+        but for `steps` and schedules in steps or samples, whose times it says, and then it
+        changes the equation in nothing.
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets, instead of the one of `overlaps`.
     second_layer_rate : float
         η >= 0, the learning rate of the second layer, a_i ← a_i + η/(p d) σ(λ_i) 𝓔 a step, hence
         da/dt = (η/γ) Ψ^a; it does not move by default.
     batch : int
         Samples that a step averages over, independent of d: they divide Ψ^Var.
+    weight_decay : float
+        λ >= 0: a step multiplies w_i by 1 − γλ/(p d) before it adds the gradient's, hence
+        dM/dt −= λ M, dQ/dt −= 2λ Q.  Of the students alone, not of the second layer.
+    norm : str
+        "free", or "fixed": each step ends with every student put back to its norm, hence
+        dw_i/dt −= w_i (dQ_ii/dt)/(2 Q_ii), Ψ^Var being in dQ_ii/dt; Q_ii stays.
+    neuron_rates : array_like, shape (p,), optional
+        Multiples ρ_i >= 0 of γ, of each student its own, decay included; 0 freezes it.  Ψ^M_i,
+        and a_i in Ψ^GF and Ψ^Var, are ρ_i times as large.
     rtol, atol : float
         Tolerances on every overlap and step.  At the defaults an excess risk of 1e-8
         has three right digits; the excess risk is a difference of overlaps, so
@@ -127,9 +167,9 @@ def solve(
     order 1/d out: Newton's iteration gets there all the same.  With a trained second layer it is
     made by differences, without Ψ^Var.
 
-    With d the drift of Q and M is exactly the mean of one step of SGD.  What still separates the
-    flow from the mean of SGD is that the drift of a mean is not the mean of a drift: the
-    overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
+    With d the drift of Q and M is exactly the mean of one step of SGD, decay included.  What still
+    separates the flow from the mean of SGD is that the drift of a mean is not the mean of a drift:
+    the overlaps of SGD fluctuate, by a variance of order γ/(p d), and move in steps.
 
     References
     ----------
@@ -145,111 +185,117 @@ def solve(
     0.01975
     """
     check_instance("task", task, Task)
+    check_one_clock(t_eval, steps)
+    t_asked = None if t_eval is None else check_times_asked("t_eval", t_eval)
+    steps_asked = None if steps is None else check_steps(steps)
+    begins, result = 0.0, overlaps if isinstance(overlaps, Trajectory) else None
+    if result is not None:
+        if result.M.ndim == 4 and len(result.M) > 1:
+            allowed = "one of its runs, result.overlaps(run=...)"
+            raise InvalidInput("overlaps", f"a result of {len(result.M)} runs", allowed)
+        begins, overlaps = going_on("overlaps", result)
+        t_asked = None if t_asked is None else later(t_asked, begins, step_of(result))
     check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
-    t_eval = check_times("t_eval", t_eval)
+    overlaps = with_targets(overlaps, a_star)
     check_choice("terms", terms, TERMS)
     check_choice("method", method, ("auto", *ODE_METHODS))
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     batch = check_integer("batch", batch, 1)
-    if learning_rate is not None:
-        gamma = check_schedule(learning_rate)
-    elif terms != "gradient-flow" or eta:
-        why = f"terms is {terms!r}" if terms != "gradient-flow" else "the second layer is trained"
+    rule = UpdateRule.of(weight_decay, norm, neuron_rates, overlaps.p)
+    rule.check_norms(np.diagonal(overlaps.Q))
+    if learning_rate is None and (terms != "gradient-flow" or eta or steps is not None):
+        why = "the second layer is trained" if steps is None else "steps are"
+        why = f"terms is {terms!r}" if terms != "gradient-flow" else why
         raise InvalidInput("learning_rate", "None", f"given when {why}")
-    else:
-        gamma = check_schedule(1.0)
-    d = dimension(terms, overlaps.P, d)
+    rate = 1.0 if learning_rate is None else learning_rate
+    check_schedule(rate)
+    scheduled = callable(rate) and not isinstance(rate, Constant)
+    counts = isinstance(rate, Schedule) and rate.in_ != "t"
+    if steps is not None and d is None:
+        raise InvalidInput("d", "None", "given with steps, whose times are steps · γ/(p d)")
+    d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
+    without_d = batch > 1 or rule.fixed
+    clock_alone = terms != "full" or ((counts or steps is not None) and without_d)
+    d_of_terms = None if clock_alone else d
+    if d_of_terms is not None and rule.fixed:
+        allowed = "None where norms are fixed: the equation has not what this adds at order 1/d"
+        raise InvalidInput("d", str(d), allowed)
+    made = 0.0 if result is None else steps_made(result, d)
+    check_counted(rate, steps_asked, made)
+    before = made or 0.0
+    if t_asked is None:
+        t_asked = times_of(steps_asked, rate, overlaps.p, d, batch, begins, before)
+    whole, each = np.unique(t_asked if steps is None else steps_asked, return_index=True)
+    t_eval = t_asked[each]
+    since = t_eval - begins
+    gamma, jumps = rate_of_time(rate, overlaps.p, d, batch, float(since[-1]), begins, before)
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
-        floor = task.noise / 2
-        stop_at_risk = check_positive("stop_at_risk", stop_at_risk)
-        if stop_at_risk <= floor:
-            raise InvalidInput("stop_at_risk", str(stop_at_risk), f"above Δ/2 = {floor:g}")
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
-    T, p, k = t_eval.size, overlaps.p, overlaps.k
-    Q, M, a, risks = np.empty((T, p, p)), np.empty((T, p, k)), np.empty((T, p)), np.empty(T)
-    reached = 0
-
-    def reach(some: np.ndarray) -> int | None:  # not at the end, where Ctrl-C would wait for it
-        nonlocal reached
-        new = slice(reached, reached + len(some))
-        reached = new.stop
-        Q[new], M[new], a[new] = flow.unpack(some)
-        risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], overlaps.a_star)
-        return next(iter(np.flatnonzero(risks[new] <= enough)), None)
-
-    chosen = method_for(method, overlaps, terms, bool(eta), t_eval[-1])
+    chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
+    beside = None if rule.plain else rule
 
     def flow_of(task: Task) -> Flow | SpanFlow:
         if chosen.in_span:
-            return SpanFlow(task, overlaps)
-        return Flow(task, overlaps, terms, gamma, eta, batch, d)
+            return SpanFlow(task, overlaps, beside)
+        return Flow(task, overlaps, terms, gamma, eta, batch, d_of_terms, beside)
 
     flow = flow_of(task)
-    warn_of_cost(flow.derivative, flow.start, t_eval[-1])
-    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d)
-    while True:
-        flow = flow_of(exact)
-        reached = 0
-        path = integrate(
-            flow.derivative,
-            flow.start,
-            t_eval,
-            methods=chosen.names,
-            rtol=rtol,
-            atol=atol,
-            jacobian=None if chosen.in_span else flow.jacobian,
-            slope=flow.descent,
-            reach=reach,
-            foreign=callable(learning_rate) or task.own,
-            progress=progress,
-        )
-        if path.interrupted or path.failure:
-            break
-        n = path.t.size
-        some = {n - 1, int(np.trace(Q[:n], axis1=1, axis2=2).argmax())}  # the largest are hard
-        states = [(overlaps.Omega, overlaps.a)]
-        states += [(assemble(Q[n], M[n], overlaps.P), a[n]) for n in sorted(some)]
-        try:
-            finer, seen = refined(exact, states, overlaps.a_star, terms, d)
-        except KeyboardInterrupt:  # the solution is there, and not to be lost
-            path, finer = replace(path, interrupted=True), exact
-        if finer is exact:
-            break
-        exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
-    n = path.t.size
+    warn_of_cost(flow.derivative, flow.start, since[-1])
+    found = follow(
+        flow_of,
+        task,
+        since,
+        enough,
+        terms=terms,
+        d=d_of_terms,
+        methods=chosen.names,
+        rtol=rtol,
+        atol=atol,
+        jumps=jumps,
+        foreign=scheduled or task.own,
+        progress=progress,
+    )
+    path, n = found.path, found.path.t.size
+    on = {} if result is None else {"begins": begins, "before": made, "stage": result.stage + 1}
     trajectory = Trajectory(
-        t=path.t,
-        Q=Q[:n],
-        M=M[:n],
+        t=t_eval[:n],
+        Q=found.Q,
+        M=found.M,
         P=overlaps.P,
-        excess_risk=risks[:n],
+        excess_risk=found.risks,
         task=task,
-        a=a[:n] if eta else overlaps.a,
+        a=found.a if eta else overlaps.a,
         a_star=overlaps.a_star,
+        steps=None if steps_asked is None else whole[:n],
+        t_asked=t_asked,
+        steps_asked=steps_asked,
         parameters={
             "learning_rate": named(learning_rate),
             "terms": terms,
             "d": d,
             "second_layer_rate": eta,
             "batch": batch,
+            **rule.named,
             "method": method,
             "rtol": rtol,
             "atol": atol,
             "stop_at_risk": stop_at_risk,
+            **on,
         },
         provenance=provenance(
             why=chosen.why,
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **{name: error for name, (error, _) in seen.items()},
+            **{name: error for name, (error, _) in found.errors.items()},
         ),
     )
     if path.failure:
-        raise Divergence(path.failure, path.steps, path.reached, trajectory)
+        raise Divergence(path.failure, path.steps, begins + path.reached, trajectory)
     path.warn_if_interrupted()
-    warn_unless_settled(seen)
+    warn_unless_settled(found.errors)
     return trajectory

@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from twolayer.flow import beside
+from twolayer.flow.equation import flow_at_any_rate
 from twolayer.flow.jacobian import jacobian
-from twolayer.flow.terms import flow_at_any_rate, second_layer_force
+from twolayer.flow.terms import second_layer_force
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients
-from twolayer.support.integrate import differences
+from twolayer.problem.update import UpdateRule
+from twolayer.support.differences import differences
 from twolayer.support.unknowns import Unknowns
 
 
@@ -23,6 +26,7 @@ class Flow:
 
     The Jacobian is by differences and without Ψ^Var where there are no closed forms, or a is
     trained.  Newton's iteration wants no more: Ψ^Var, the costliest by far, hardly changes its way.
+    A `rule` says what steps do beside the gradient.
     """
 
     def __init__(
@@ -34,15 +38,17 @@ class Flow:
         eta: float = 0.0,
         batch: int = 1,
         d: int | None = None,
+        rule: UpdateRule | None = None,
     ) -> None:
         self.task, self.overlaps, self.gamma, self.eta = task, overlaps, gamma, eta
         p, P, a_star = overlaps.p, overlaps.P, overlaps.a_star
         shapes = ((p, p), (p, overlaps.k), *([(p,)] if eta else []))
         self.unknowns = Unknowns(*shapes, triangle=True)
         self.start = self.unknowns.pack(overlaps.Q, overlaps.M, *([overlaps.a] if eta else []))
-        self._flow = flow_at_any_rate(task, P, terms, d, a_star=a_star, batch=batch)
-        self._descent = flow_at_any_rate(task, P, "gradient-flow", a_star=a_star)
-        self._slopes = jacobian(task, P, terms, overlaps.a, a_star, batch)
+        self.rule, self.d, rates = rule, d, None if rule is None else rule.rates
+        self._flow = flow_at_any_rate(task, P, terms, d, a_star=a_star, batch=batch, rates=rates)
+        self._descent = flow_at_any_rate(task, P, "gradient-flow", a_star=a_star, rates=rates)
+        self._slopes = jacobian(task, P, terms, overlaps.a, a_star, batch, rates)
 
     def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Q, M and a of vectors."""
@@ -62,16 +68,30 @@ class Flow:
     ) -> np.ndarray:
         (Q, M, a), rate = self.unpack(y), self.gamma(t)
         out = flow(Q, M, a, rate)
+        if self.rule is not None:
+            out = beside.flow(self.rule, *out, Q, M)
+            if self.d is not None and self.rule.decay and flow is self._flow:
+                out = (out[0] + self._of_a_step(Q, M, a, rate), out[1])
         if self.eta:
             Omega = assemble(Q, M, self.overlaps.P)
             force = second_layer_force(self.task, Omega, a, self.overlaps.a_star)
             out = (*out, self.eta / rate * force)
         return self.unknowns.pack(*out)
 
+    def _of_a_step(self, Q: np.ndarray, M: np.ndarray, a: np.ndarray, rate: float) -> np.ndarray:
+        Omega, p = assemble(Q, M, self.overlaps.P), len(Q)
+        drift = self.task.forms.drift(Omega, coefficients(a, self.overlaps.a_star), p)[:, :p]
+        push = (self.rule.rates * a)[:, None] * drift
+        return beside.of_a_step(self.rule, rate / (p * self.d), Q, push)
+
     def jacobian(self, t: float, y: np.ndarray) -> np.ndarray:
         """Derivatives of the flow in y, (N, N)."""
         if self.task.closed and not self.eta:
-            return self._slopes(*self.unpack(y)[:2], self.gamma(t))
+            (Q, M, a), rate = self.unpack(y), self.gamma(t)
+            J = self._slopes(Q, M, rate)
+            if self.rule is None:
+                return J
+            return beside.slopes(self.rule, J, self._flow(Q, M, a, rate)[0], Q, M)
         if not self.eta:
             return differences(self.descent, t, y, scale=1.0)
 
@@ -89,16 +109,19 @@ class SpanFlow:
     dA_i/dt = a_i Σ_m B_im A_m, with Stein's coefficients B.
     """
 
-    def __init__(self, task: Task, overlaps: Overlaps) -> None:
+    def __init__(self, task: Task, overlaps: Overlaps, rule: UpdateRule | None = None) -> None:
         A, p = overlaps.factor(), overlaps.p
         self.task, self.overlaps, self.targets = task, overlaps, A[p:]
         self.unknowns = Unknowns(A[:p].shape)
         self.start = self.unknowns.pack(A[:p])
-        self.c = coefficients(overlaps.a, overlaps.a_star)
+        self.c, self.rule = coefficients(overlaps.a, overlaps.a_star), rule
+        self.norms = np.sqrt(np.diagonal(overlaps.Q))
 
     def unpack(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Q, M and a of vectors."""
         (A,) = self.unknowns.unpack(y)
+        if self.rule is not None and self.rule.fixed:  # but for what the integrator is off by
+            A = A * (self.norms / np.linalg.norm(A, axis=-1))[..., None]
         return A @ A.swapaxes(-1, -2), A @ self.targets.T, self.overlaps.a
 
     def derivative(self, _: float, y: np.ndarray) -> np.ndarray:
@@ -106,6 +129,14 @@ class SpanFlow:
         (students,) = self.unknowns.unpack(y)
         A = np.concatenate((students, self.targets))
         drift = self.task.forms.drift_in_span(A, self.c, len(students))
-        return (self.overlaps.a[:, None] * drift).ravel()
+        drift = self.overlaps.a[:, None] * drift
+        if self.rule is None:
+            return drift.ravel()
+        drift = self.rule.rates[:, None] * (drift - self.rule.decay * students)
+        if self.rule.fixed:
+            growth = np.einsum("ia,ia->i", students, drift)
+            growth /= np.einsum("ia,ia->i", students, students)
+            drift -= growth[:, None] * students
+        return drift.ravel()
 
     descent = derivative

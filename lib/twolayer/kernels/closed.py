@@ -1,7 +1,7 @@
 """Closed forms of erf and square in one pass over the overlaps: the risk, the flow without Ψ^Var.
 
 In NumPy: `two_point` and `coefficients` of `activations.erf` and `activations.square`,
-`problem.task` and `flow.terms`.
+`problem.task` and `flow.equation`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ def prepared(
 def flow_of(
     square: bool, drift: np.ndarray, Q: np.ndarray, a: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(dQ/dt, dM/dt) of gradient flow plus `noise` a_i a_j E[σ'(λ_i) σ'(λ_j)]."""
+    """(dQ/dt, dM/dt) of gradient flow plus `noise` a_i a_j E[σ'(λ_i) σ'(λ_j)].
+
+    Here a_i multiplies σ'(λ_i) alone: it may have a rate of each student's own in it.
+    """
     p, n = drift.shape
     dQ, dM = np.empty((p, p)), np.empty((p, n - p))
     for i in range(p):
@@ -98,9 +101,10 @@ def small_flow(
     P: np.ndarray,
     a: np.ndarray,
     a_star: np.ndarray,
+    pull: np.ndarray,
     noise: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`flow_of` what is `prepared`, in one call, without BLAS."""
+    """`flow_of` what is `prepared`, in one call, without BLAS; `pull` is the a of `flow_of`."""
     Omega, B = prepared(square, Q, M, P, a, a_star)
     p, n = B.shape
     drift = np.zeros((p, n))
@@ -109,7 +113,7 @@ def small_flow(
             b = B[i, m]
             for c in range(n):
                 drift[i, c] += b * Omega[m, c]
-    return flow_of(square, drift, Q, a, noise)
+    return flow_of(square, drift, Q, pull, noise)
 
 
 @compiled(FAST, inner=True)

@@ -8,6 +8,7 @@ are kept, A = W/√d; then, exactly as sample by sample,
     A ← A + Cᵀ X  at the end of the block.
 
 In mini-batches the sum goes over the samples of the batches before, and γ is divided by their size.
+With weight decay, fixed norms or rates of each student's own the rows are not W/√d: see `scales`.
 
 Nothing here depends on which times are recorded.  `tests/reference.py` does the same sample by
 sample.
@@ -23,10 +24,19 @@ import numpy as np
 from twolayer.kernels.compiler import FAST, compiled
 from twolayer.kernels.functions import erf_and_slope, other_and_slope, scalar_product
 from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
+from twolayer.kernels.scales import (
+    Multiples,
+    Scales,
+    begin,
+    put_back,
+    to_fields,
+    to_steps,
+    to_weights,
+)
 
 
 class Samples(NamedTuple):
-    """Of some blocks: what `draws.Draws` gives, labels (blocks, B), and γ/(p d b) in each block."""
+    """Of some blocks: what `draws.Draws` gives; labels, and γ/(p d b), both (blocks, B)."""
 
     normals: np.ndarray
     radii: np.ndarray
@@ -38,7 +48,7 @@ class Room(NamedTuple):
     """What blocks move and work in: memory that is asked for anew at every call costs too much.
 
     Students W/√d (p, D) and second layer (p,); samples X (B, D), steps C (B, p) and, if a is
-    trained, a after each sample, `past` (B, p); K (B, B) and pre-activations `fields` (B, p).
+    trained, a after each sample, `past` (B, p); K (B, B), pre-activations `fields` (B, p), scales.
     """
 
     students: np.ndarray
@@ -48,13 +58,15 @@ class Room(NamedTuple):
     past: np.ndarray
     K: np.ndarray
     fields: np.ndarray
+    scales: Scales
 
 
 class Rules(NamedTuple):
     """What does not change in a run.
 
     Number k of targets, whose coordinates come first if projected; samples b of a step, of which B
-    is a multiple; η/(p d b); and the code of σ, or machine code for one that has none.
+    is a multiple; η/(p d b); the code of σ; what students are multiplied by; and machine code for
+    a σ that has none.
     """
 
     k: int
@@ -62,6 +74,7 @@ class Rules(NamedTuple):
     second: float
     projected: bool
     code: int
+    multiples: Multiples
     sigma: Any = None
 
 
@@ -180,11 +193,12 @@ def train(
 
 
 @compiled()
-def absorb(students: np.ndarray, X: np.ndarray, C: np.ndarray, k: int, projected: bool) -> None:
+def absorb(room: Room, rules: Rules) -> None:
     """End a block: add Cᵀ X to the students and, if projected, return to p + k coordinates."""
-    add_transposed_product(C, X, students)
-    if projected:
-        to_lower_triangle(students, k)
+    add_transposed_product(room.C, room.X, room.students)
+    to_weights(room.students, room.scales, rules.multiples)
+    if rules.projected:
+        to_lower_triangle(room.students, rules.k)
 
 
 @compiled()
@@ -200,29 +214,39 @@ def advance(samples: Samples, room: Room, rules: Rules, absorb_last: bool) -> tu
     B, p = len(X), len(students)
     own, push = np.empty(p), np.zeros(p)
     near = batch * max(1, _NEAR // batch)
+    scaled, fixed = rules.multiples.rates.size > 0, rules.multiples.norms.size > 0
     for block in range(len(samples.normals)):
         place(samples.normals[block], samples.radii[block], X, rules.projected)
-        if batch < B:
+        if batch < B or fixed:
             scalar_products(X, X, K)
         scalar_products(X, students, fields)
+        if scaled:
+            begin(room.scales, rules.multiples.norms)
         for start in range(0, B, near):
             stop = min(start + near, B)
             if start > 0:
                 add_product(K[start:stop, :start], C[:start], fields[start:stop])
             for v in range(start, stop):
-                add_products(K[v], C, fields[v], start, v - v % batch)
-                respond_by(rules.sigma, rules.code, fields[v], own, C[v])
+                seen = fields[v]
+                add_products(K[v], C, seen, start, v - v % batch)
+                if scaled:
+                    to_fields(room.scales, fields[v])
+                    seen = room.scales.fields
+                respond_by(rules.sigma, rules.code, seen, own, C[v])
                 error = samples.labels[block, v] - scalar_product(a, own) / p
-                step = samples.rates[block] * error
+                step = samples.rates[block, v] * error
                 if not isfinite(step):
                     return block, v
                 for i in range(p):
                     C[v, i] *= step * a[i]
+                if scaled:
+                    size = samples.rates[block, v]
+                    to_steps(v, size, batch, C, K, fields[v], rules.multiples, room.scales)
                 if rules.second > 0.0:
                     ends = (v + 1) % batch == 0
                     train(a, own, push, rules.second * error, ends, room.past[v])
         if absorb_last or block < len(samples.normals) - 1:
-            absorb(students, X, C, rules.k, rules.projected)
+            absorb(room, rules)
     return len(samples.normals) - 1, B
 
 
@@ -240,6 +264,7 @@ def advance_batches(
     inside, fields = np.empty((batch, n)), np.empty((batch, p))
     values, slopes = np.empty(p), np.empty(p)
     C, moved, push = np.empty((p, batch)), np.empty((p, n)), np.zeros(p)
+    rates, decay = rules.multiples.rates, rules.multiples.decay
     for block in range(len(samples.normals)):
         drawn, radii = samples.normals[block], samples.radii[block]
         for v in range(batch):
@@ -249,12 +274,17 @@ def advance_batches(
         for v in range(batch):
             respond(rules.code, fields[v], values, slopes)
             error = samples.labels[block, v] - scalar_product(a, values) / p
-            step = samples.rates[block] * error
+            step = samples.rates[block, v] * error
             if not isfinite(step):
                 return block, v
             for i in range(p):
                 C[i, v] = step * a[i] * slopes[i]
                 push[i] += rules.second * error * values[i]
+        for i in range(rates.size):
+            for v in range(batch):
+                C[i, v] *= rates[i]
+            for c in range(n):
+                students[i, c] *= 1.0 - samples.rates[block, 0] * decay * rates[i]
         moved[:] = 0.0
         add_product(C, inside, moved)
         to_lower_triangle(C, 0)
@@ -268,6 +298,7 @@ def advance_batches(
                 students[i, n + c] = total
             a[i] += push[i]
             push[i] = 0.0
+        put_back(students, rules.multiples)
         if absorb_last or block < len(samples.normals) - 1:
             to_lower_triangle(students, rules.k)
     return len(samples.normals) - 1, batch

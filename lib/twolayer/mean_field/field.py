@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -36,7 +36,8 @@ from twolayer.problem.task import Task
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput
 
-SELF_TERMS = ("exact", "independent", "none")
+SelfTerm = Literal["exact", "independent", "none"]
+SELF_TERMS: tuple[str, ...] = get_args(SelfTerm)
 
 #: A grid beyond this many numbers would not fit in memory, nor be done in time.
 _MAX_GRID = 3 * 10**8

@@ -25,6 +25,7 @@ from twolayer.support.checks import (
     check_integer,
     shown,
 )
+from twolayer.support.html import ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,14 @@ class Particles:
             raise InvalidInput("weight", shown(weight), "positive, with sum 1")
         set_fields(self, m=m, q=check_array("q", np.maximum(q, 0.0), (p,)), weight=weight)
         set_fields(self, finite=check_flag("finite", finite), a=second_layer("a", a, p))
+
+    def __repr__(self) -> str:
+        finite = "" if self.finite else ", finite=False"
+        return f"Particles(p={self.p}, k={self.k}{finite})"
+
+    def _repr_html_(self) -> str:
+        named = [("m", self.m), ("q", self.q), ("weight", self.weight), ("a", self.a)]
+        return ranges(repr(self), named)
 
     @property
     def p(self) -> int:

@@ -16,12 +16,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, make_field, settled
+from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, SelfTerm, make_field, settled
 from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
+from twolayer.results.divergence import Divergence
+from twolayer.results.going_on import later
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -30,27 +31,31 @@ from twolayer.support.checks import (
     check_integer,
     check_layer_rate,
     check_positive,
-    check_times,
+    check_stop,
+    check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, for_stiff, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, for_stiff, integrate, warn_of_cost
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.unknowns import Unknowns
 from twolayer.support.versions import provenance
 
 
+@says_what_it_cannot
 def solve_mean_field(
     task: Task,
-    particles: Particles,
-    P: ArrayLike,
+    particles: Particles | MeanFieldTrajectory,
+    P: ArrayLike | None = None,
     *,
-    d: float,
+    d: float | None = None,
     t_eval: ArrayLike,
     a_star: ArrayLike | None = None,
     second_layer_ratio: float = 0.0,
-    self_term: str = "none",
+    self_term: SelfTerm = "none",
     nodes: int = 24,
     rtol: float = 1e-8,
     atol: float = 1e-12,
-    method: str = "auto",
+    method: Integrator = "auto",
+    stop_at_risk: float | None = None,
     progress: bool = True,
 ) -> MeanFieldTrajectory:
     """Integrate the mean-field flow of particles from t = 0 (arXiv:2302.05882, section 4).
@@ -59,8 +64,9 @@ def solve_mean_field(
     ----------
     task : Task
         Activations and label noise.
-    particles : Particles
-        State at t = 0.
+    particles : Particles or MeanFieldTrajectory
+        State at t = 0; or a result to go on from, at its last time: `task` and all else may be
+        others, and `P`, `d` and `a_star` are those of the result unless they are given.
     P : array_like, shape (k, k)
         Overlaps of the targets, positive definite.
     d : int or math.inf
@@ -68,7 +74,8 @@ def solve_mean_field(
         outside the target span (low-dimensional mean field); infinity takes them to be
         orthogonal.  For d = k there is no outside, and all q must be zero.
     t_eval : array_like, shape (T,)
-        Times >= 0 that do not decrease; results are at exactly these.
+        Times >= 0, or from where the result ends, that do not decrease; results are at exactly
+        these.
 
     Other Parameters
     ----------------
@@ -97,6 +104,9 @@ def solve_mean_field(
     method : str
         As for `solve`; "auto" takes DOP853 until early times, else CVODE if it is installed.
         "LSODA", "Radau" and "BDF" make a Jacobian of p (k + 1) columns by differences.
+    stop_at_risk : float, optional
+        Stop at the first time of `t_eval` at which the population risk R (label noise
+        included) is no larger; later times are left out.  Must be above Δ/2.
     progress : bool
         Whether to show a bar, if it takes more than a few seconds.
 
@@ -125,8 +135,21 @@ def solve_mean_field(
     True
     """
     check_instance("task", task, Task)
+    t_asked, begins = check_times_asked("t_eval", t_eval), 0.0
+    if isinstance(particles, MeanFieldTrajectory):
+        if not particles.t.size:
+            raise InvalidInput("particles", repr(particles), "a result with a time to go on from")
+        before, begins = particles, float(particles.t[-1])
+        t_asked = later(t_asked, begins)
+        P, d = before.P if P is None else P, before.d if d is None else d
+        a_star = before.a_star if a_star is None else a_star
+        particles = Particles(before.M[-1], before.q[-1], before.weight, a=before.a[-1])
     check_instance("particles", particles, Particles)
-    t_eval = check_times("t_eval", t_eval)
+    for argument, value in (("P", P), ("d", d)):
+        if value is None:
+            raise InvalidInput(argument, "None", "given with particles that begin")
+    t_eval = np.unique(t_asked)
+    since = t_eval - begins
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     check_choice("method", method, ("auto", *ODE_METHODS))
     nodes = check_integer("nodes", nodes, 2)
@@ -135,6 +158,9 @@ def solve_mean_field(
     if len(L) != k:
         raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
     progress = check_flag("progress", progress)
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
+    enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     if not (isinstance(d, float) and d == math.inf):
         d = check_integer("d", d, k)
     q = particles.q
@@ -165,17 +191,20 @@ def solve_mean_field(
     states: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
-    def reach(some: np.ndarray) -> None:
-        for y in some:
+    def reach(some: np.ndarray) -> int | None:
+        for n, y in enumerate(some):
             alpha, q, a = unpack(y)
             states.append((alpha, q, a))
             risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+            if risks[-1] <= enough:
+                return n
+        return None
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
     asked, seen = nodes, [(alpha, q, particles.a)]
     tolerance = FIELD * task.tolerance
     field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
-    warn_of_cost(derivative, start, t_eval[-1])
+    warn_of_cost(derivative, start, since[-1])
     while True:
         of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
         states.clear()
@@ -183,8 +212,8 @@ def solve_mean_field(
         path = integrate(
             derivative,
             start,
-            t_eval,
-            methods=for_stiff(t_eval[-1]) if method == "auto" else (method,),
+            since,
+            methods=for_stiff(since[-1]) if method == "auto" else (method,),
             rtol=rtol,
             atol=atol,
             reach=reach,
@@ -200,7 +229,7 @@ def solve_mean_field(
         field, nodes = finer, more  # not good enough along the way: once more, with more nodes
     n = path.t.size
     trajectory = MeanFieldTrajectory(
-        t=path.t,
+        t=t_eval[:n],
         M=np.array([alpha @ L.T for alpha, _, _ in states[:n]]).reshape(n, p, k),
         q=np.array([q for _, q, _ in states[:n]]).reshape(n, p),
         weight=weight,
@@ -209,6 +238,7 @@ def solve_mean_field(
         task=task,
         a=np.array([a for _, _, a in states[:n]]).reshape(n, p),
         a_star=a_star,
+        t_asked=t_asked,
         parameters={
             "d": "inf" if d == math.inf else d,
             "second_layer_ratio": ratio,
@@ -217,9 +247,12 @@ def solve_mean_field(
             "method": method,
             "rtol": rtol,
             "atol": atol,
+            "stop_at_risk": stop_at_risk,
+            **({"begins": begins} if begins else {}),
         },
         provenance=provenance(
             steps=path.steps,
+            stopped_at_risk=path.stopped,
             field=type(field).__name__,
             nodes=nodes,
             quadrature_error=error,
@@ -227,7 +260,7 @@ def solve_mean_field(
         ),
     )
     if path.failure:
-        raise Divergence(path.failure, path.steps, path.reached, trajectory)
+        raise Divergence(path.failure, path.steps, begins + path.reached, trajectory)
     path.warn_if_interrupted()
     warn_unless_settled({"the field": (error, tolerance)})
     return trajectory

@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.support.checks import InvalidInput, check_array, check_integer
+from twolayer.support.warn import warn
 
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
 #: what an integrator at usual tolerances leaves behind.
 TOLERANCE = 1e-8
+#: From this dimension on unit vectors are hardly meant.
+_HIGH = 10
 
 
 def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
@@ -46,3 +49,19 @@ def check_dimension(d: int, rank: int) -> int:
     if d < rank:
         raise InvalidInput("d", str(d), f"at least {rank}, the rank of the vectors to be held")
     return d
+
+
+def warn_of_unit_vectors(**weights: np.ndarray) -> None:
+    """Warn of students or targets that are unit vectors."""
+    d = weights["W"].shape[1]
+    if d < _HIGH:
+        return
+    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
+    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
+    if unit:
+        warn(
+            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
+            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d "
+            f'(inputs="unit" does), unless overlaps of 1/d are meant',
+            UserWarning,
+        )

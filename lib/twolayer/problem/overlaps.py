@@ -6,30 +6,41 @@ a given dimension with these overlaps.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
+from twolayer.problem.matrices import (
+    TOLERANCE,
+    assemble,
+    check_dimension,
+    second_layer,
+    symmetric,
+    warn_of_unit_vectors,
+)
 from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
+    check_choice,
     check_fits_in_memory,
     check_flag,
     check_instance,
     check_integer,
+    check_positive,
     check_seed,
     shown,
 )
+from twolayer.support.html import ranges
+from twolayer.support.limits import says_what_it_cannot
 
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
-#: From this dimension on unit vectors are hardly meant.
-_HIGH = 10
+#: Of a norm whose square is no rounding.
+_SMALLEST = 1e-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +76,7 @@ class Overlaps:
     a: np.ndarray
     a_star: np.ndarray
 
+    @says_what_it_cannot
     def __init__(
         self,
         Q: ArrayLike,
@@ -90,6 +102,14 @@ class Overlaps:
                 f"Ω = [[Q, M], [Mᵀ, P]] with smallest eigenvalue {eigenvalues[0]:.3g}",
                 "overlaps of real vectors: Ω positive semi-definite",
             )
+
+    def __repr__(self) -> str:
+        return f"Overlaps(p={self.p}, k={self.k})"
+
+    def _repr_html_(self) -> str:
+        norms = np.diagonal(self.Q), np.diagonal(self.P)
+        named = [("Q_ii", norms[0]), ("M", self.M), ("P_rr", norms[1]), ("a", self.a)]
+        return ranges(repr(self), named)
 
     @property
     def p(self) -> int:
@@ -166,9 +186,14 @@ class Weights:
         about √d.
     a, a_star : array_like, shapes (p,) and (k,), optional
         Second layers of students and targets; ones by default, as in the paper.
+    inputs : {"scaled", "unit"}
+        What they are multiplied with: "scaled" inputs x ~ N(0, I/d), as in the paper; weights for
+        inputs of "unit" variance, of norm O(1) as in most of the literature, are multiplied by √d.
 
     Examples
     --------
+    >>> Weights([[0.6, 0.8]], [[1.0, 0.0]], inputs="unit").overlaps().Q
+    array([[1.]])
     >>> Weights([[1.0, 1.0]], [[2.0, 0.0]]).overlaps().M
     array([[1.]])
     """
@@ -178,18 +203,31 @@ class Weights:
     a: np.ndarray
     a_star: np.ndarray
 
+    @says_what_it_cannot
     def __init__(
         self,
         W: ArrayLike,
         W_star: ArrayLike,
         a: ArrayLike | None = None,
         a_star: ArrayLike | None = None,
+        *,
+        inputs: Literal["scaled", "unit"] = "scaled",
     ) -> None:
-        set_fields(self, W=check_array("W", W, (None, None)))
-        set_fields(self, W_star=check_array("W_star", W_star, (None, self.d)))
+        students = check_array("W", W, (None, None))
+        targets = check_array("W_star", W_star, (None, students.shape[1]))
+        if check_choice("inputs", inputs, ("scaled", "unit")) == "unit":
+            students, targets = (np.sqrt(students.shape[1]) * w for w in (students, targets))
+        set_fields(self, W=students, W_star=targets)
         layers = second_layer("a", a, self.p), second_layer("a_star", a_star, self.k)
         set_fields(self, a=layers[0], a_star=layers[1])
-        _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
+        warn_of_unit_vectors(W=self.W, W_star=self.W_star)
+
+    def __repr__(self) -> str:
+        return f"Weights(p={self.p}, k={self.k}, d={self.d})"
+
+    def _repr_html_(self) -> str:
+        named = [("W", self.W), ("W_star", self.W_star), ("a", self.a), ("a_star", self.a_star)]
+        return ranges(repr(self), named)
 
     @property
     def p(self) -> int:
@@ -214,14 +252,21 @@ class Weights:
 
     @classmethod
     def gaussian(
-        cls, p: int, k: int, d: int, seed: int = 0, orthonormal_target: bool = True
+        cls,
+        p: int,
+        k: int,
+        d: int,
+        seed: int = 0,
+        orthonormal_target: bool = True,
+        norm: float | None = None,
     ) -> Weights:
         """Students and targets with independent N(0, 1) entries.
 
         Targets are drawn first, students after, from ``default_rng(seed)``: the start of figures
         2 left (p=10, k=2, d=3, seed=3), 3 and 5 b-d (seed=0) of arXiv:2302.05882.  With
         `orthonormal_target`, which needs d >= k, an orthonormal basis of their span, of norm √d,
-        replaces the targets, so that P = I.
+        replaces the targets, so that P = I.  With `norm` the students have that norm, in units
+        of √d: Q_ii = norm², a small one being the start of Saad & Solla.
 
         Examples
         --------
@@ -235,6 +280,11 @@ class Weights:
         rng = np.random.default_rng(check_seed(seed))
         W_star = rng.normal(size=(k, d))
         W = rng.normal(size=(p, d))
+        if norm is not None:
+            norm = check_positive("norm", norm)
+            if not _SMALLEST < norm < 1 / _SMALLEST:
+                raise InvalidInput("norm", shown(norm), "a number whose square is one too")
+            W *= norm * np.sqrt(d / np.square(W).sum(1, keepdims=True))
         if orthonormal_target:
             check_dimension(d, k)
             unit = W_star / np.linalg.norm(W_star, axis=1, keepdims=True)
@@ -263,22 +313,6 @@ def no_second_layer(overlaps: Overlaps) -> None:
     check_instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
-
-
-def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
-    d = weights["W"].shape[1]
-    if d < _HIGH:
-        return
-    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
-    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
-    if unit:
-        warnings.warn(
-            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
-            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
-            f"overlaps of 1/d are meant",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _fit(p: int, k: int, d: int) -> None:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twolayer.activations import quadrature
 from twolayer.activations.activation import Activation
 from twolayer.activations.expectations import Expectations
-from twolayer.activations.known import get
+from twolayer.activations.known import Name, get
 from twolayer.activations.quadrature import Quadrature
 from twolayer.activations.square import Square
-from twolayer.problem.matrices import assemble
+from twolayer.problem.matrices import assemble, second_layer
 from twolayer.problem.overlaps import Overlaps
 from twolayer.support.arrays import set_fields, writable
 from twolayer.support.checks import (
+    InvalidInput,
     check_instance,
     check_integer,
     check_non_negative,
     check_power_of_two,
     check_probability,
 )
+from twolayer.support.html import table
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.threads import HAS_COMPILER, on_all_cores
+from twolayer.support.warn import warn
 
 #: What rounding leaves of a sum that vanishes, relative to its terms.
 _ROUNDING = 1e-12
@@ -34,11 +39,10 @@ class QuadratureWarning(UserWarning):
     """An expectation did not settle to the tolerance of its task."""
 
 
-def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: int = 3) -> None:
+def warn_unless_settled(errors: Mapping[str, tuple[float, float]]) -> None:
     """One `QuadratureWarning` of all expectations that may be off by more than they should be.
 
-    `errors` has what each may be off by, and what it should be at most, relative; `stacklevel` 3
-    is the caller's caller.
+    `errors` has what each may be off by, and what it should be at most, relative.
     """
     bad = [
         f"{name} may be off by {error:.1g} of its size (wanted: {most:.1g})"
@@ -51,7 +55,7 @@ def warn_unless_settled(errors: Mapping[str, tuple[float, float]], stacklevel: i
             "with, Task(…, order=…, points=…), or nodes=… of a mean field; or be content with "
             "less, Task(…, tolerance=…)."
         )
-        warnings.warn(f"{'; '.join(bad)}. {remedy}", QuadratureWarning, stacklevel=stacklevel)
+        warn(f"{'; '.join(bad)}. {remedy}", QuadratureWarning)
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,11 @@ class Task:
     tolerance: float = field(compare=False)
     forms: Expectations = field(compare=False)
 
+    @says_what_it_cannot
     def __init__(
         self,
-        activation: str | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
-        target_activation: str | Activation | Callable[[np.ndarray], np.ndarray] | None = None,
+        activation: Name | Activation | Callable[[np.ndarray], np.ndarray] = "erf",
+        target_activation: Name | Activation | Callable[[np.ndarray], np.ndarray] | None = None,
         noise: float = 0.0,
         *,
         order: int = quadrature.ORDER,
@@ -140,6 +145,12 @@ class Task:
         same = self.target_activation is self.activation
         return f"Task({self.activation.name!r}{'' if same else target}, noise={self.noise:g})"
 
+    def _repr_html_(self) -> str:
+        names = self.activation.name, self.target_activation.name
+        how = "closed forms" if self.closed else f"quadrature, to {self.tolerance:g}"
+        rows = zip(("student σ", "target σ*"), names, strict=True)
+        return table(repr(self), [*rows, ("noise Δ", f"{self.noise:g}"), ("expectations", how)])
+
 
 def known_by(task: Task) -> np.ndarray:
     """σ, σ′ and σ* at some points: functions of the user's have no other identity."""
@@ -159,11 +170,40 @@ def coefficients(a: np.ndarray, a_star: np.ndarray) -> np.ndarray:
     return np.concatenate((-a / a.shape[-1], targets), axis=-1)
 
 
-def excess_risk(task: Task, overlaps: Overlaps) -> float:
+@runtime_checkable
+class Path(Protocol):
+    """Overlaps along time, and of many runs: what a `Trajectory` has."""
+
+    t: np.ndarray
+    Q: np.ndarray
+    M: np.ndarray
+    P: np.ndarray
+    a: np.ndarray
+    a_star: np.ndarray
+
+
+def excess_risk(
+    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None = None
+) -> float | np.ndarray:
     """Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
 
     Not below zero; zero at perfect learning, which is out of reach where σ* ≠ σ.  Costs
-    O((p + k)²).  Source: arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225 (1995).
+    O((p + k)²) a state.  Source: arXiv:2302.05882, section 2; for erf Saad & Solla, PRE 52, 4225
+    (1995).
+
+    Parameters
+    ----------
+    task : Task
+        Of a trajectory any, not only the one that it was made with.
+    overlaps : Overlaps or Trajectory
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets, instead of the one of `overlaps`: with ones and zeros the risk
+        of one of several targets, of what was learned before, say.
+
+    Returns
+    -------
+    float, or array of shape ([R,] T) of a trajectory
+        NaN where a run had left the range of finite numbers.
 
     Examples
     --------
@@ -172,17 +212,36 @@ def excess_risk(task: Task, overlaps: Overlaps) -> float:
     >>> excess_risk(Task("erf"), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.0
     """
-    return _checked_risk(task, overlaps)
+    return _checked_risk(task, overlaps, a_star)
 
 
-def _checked_risk(task: Task, overlaps: Overlaps) -> float:
+def _checked_risk(
+    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None
+) -> float | np.ndarray:
     """`excess_risk`, called by a function that the user called."""
     check_instance("task", task, Task)
-    check_instance("overlaps", overlaps, Overlaps)
-    c = coefficients(overlaps.a, overlaps.a_star)
-    found = task.forms.risk_error(overlaps.Omega, overlaps.p)
-    warn_unless_settled({"the risk": (found, task.forms.tolerance)}, stacklevel=4)
-    return excess_risk_of(task, overlaps.Omega, overlaps.p, c)
+    if not isinstance(overlaps, Path):
+        check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps or Trajectory")
+    targets = overlaps.a_star if a_star is None else second_layer("a_star", a_star, len(overlaps.P))
+    if isinstance(overlaps, Overlaps):
+        Omega, p, c = overlaps.Omega, overlaps.p, coefficients(overlaps.a, targets)
+        found = excess_risk_of(task, Omega, p, c)
+    else:
+        if overlaps.Q.ndim < overlaps.M.ndim:
+            raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
+        lead, (p, k) = overlaps.M.shape[:-2], overlaps.M.shape[-2:]
+        Q, M = overlaps.Q.reshape(-1, p, p), overlaps.M.reshape(-1, p, k)
+        there = np.isfinite(Q).all((1, 2)) & np.isfinite(M).all((1, 2))
+        found = np.full(len(M), np.nan)
+        a = np.broadcast_to(overlaps.a, overlaps.M.shape[:-1]).reshape(-1, p)[there]
+        found[there] = excess_risks_of(task, Q[there], M[there], overlaps.P, a, targets)
+        found = found.reshape(lead)
+        if not there.any():
+            return found
+        Omega = assemble(Q[there][-1], M[there][-1], overlaps.P)
+    off = task.forms.risk_error(Omega, p)
+    warn_unless_settled({"the risk": (off, task.forms.tolerance)})
+    return found
 
 
 def excess_risk_of(task: Task, Omega: np.ndarray, p: int, c: np.ndarray | None = None) -> float:
@@ -219,7 +278,9 @@ def without_rounding(value: float, scale: float) -> float:
     return 0.0 if -_ROUNDING * scale < value < 0 else value
 
 
-def risk(task: Task, overlaps: Overlaps) -> float:
+def risk(
+    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None = None
+) -> float | np.ndarray:
     """Population risk R = ½ E[(f(x) − y)²], label noise included: `excess_risk` plus Δ/2.
 
     Examples
@@ -227,4 +288,4 @@ def risk(task: Task, overlaps: Overlaps) -> float:
     >>> risk(Task("square", noise=1.0), Overlaps([[1.0]], [[1.0]], [[1.0]]))
     0.5
     """
-    return _checked_risk(task, overlaps) + task.noise / 2
+    return _checked_risk(task, overlaps, a_star) + task.noise / 2

@@ -3,7 +3,8 @@
 Builds on the problem and on files.
 """
 
+from twolayer.results.divergence import Divergence
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.trajectory import Trajectory
 
 __all__ = ["Divergence", "MeanFieldTrajectory", "Trajectory"]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from twolayer.problem.task import Task
+from twolayer.results.axes import TIMES, Times, on_times_asked
 from twolayer.results.result import Result
+from twolayer.support.checks import check_choice
 
 if TYPE_CHECKING:
     import xarray
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MeanFieldTrajectory(Result):
-    """Particles and risk at recorded times; read-only, but for copies.
+    """Particles and risk at recorded times; read-only, but for copies; equal as a `Trajectory` is.
 
     Attributes
     ----------
@@ -35,6 +37,8 @@ class MeanFieldTrajectory(Result):
         As in a `Trajectory`.
     a, a_star : array, shapes (T, p) and (k,)
         Second layers of particles and targets.
+    t_asked : array, shape (A,), or None
+        The times asked for, with repetitions.
 
     Examples
     --------
@@ -59,10 +63,16 @@ class MeanFieldTrajectory(Result):
     provenance: Mapping[str, Any]
     a: np.ndarray | None = None
     a_star: np.ndarray | None = None
+    t_asked: np.ndarray | None = None
 
     def __repr__(self) -> str:
         p, k = self.M.shape[1:]
         return f"MeanFieldTrajectory({self.t.size} times, {p} particles, k={k}, {self.task!r})"
+
+    @property
+    def d(self) -> float:
+        """Dimension of the data, maybe infinite."""
+        return float(self.parameters["d"])
 
     @property
     def q_total(self) -> np.ndarray:
@@ -75,8 +85,17 @@ class MeanFieldTrajectory(Result):
         """Cosines m/√(P q_total) of the particles with the targets, shape (T, p, k)."""
         return self.M / np.sqrt(self.q_total[..., None] * np.diagonal(self.P))
 
-    def to_xarray(self) -> xarray.Dataset:
-        """A copy as a labelled dataset, on the dimensions time, particle, target, target_2."""
+    def to_xarray(self, time: Times = "recorded") -> xarray.Dataset:
+        """A copy as a labelled dataset, on the dimensions time, particle, target, target_2.
+
+        Of the times that are "recorded", each once, or as they were "asked": see `Trajectory`.
+        """
+        data = self._labelled()
+        if check_choice("time", time, TIMES) == "recorded":
+            return data
+        return on_times_asked(data, *self._asked())
+
+    def _labelled(self) -> xarray.Dataset:
         import xarray
 
         data = {
@@ -92,6 +111,10 @@ class MeanFieldTrajectory(Result):
         time = ("time", self.t, {"units": "p d / γ steps"})
         variables = {name: (*value, {"units": "1"}) for name, value in data.items()}
         return xarray.Dataset(variables, {"time": time}, self._labels()).copy(deep=True)
+
+    @property
+    def _norms(self) -> np.ndarray:
+        return self.q_total
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:

@@ -1,4 +1,4 @@
-"""What both kinds of trajectory share: the risk, second layers of ones, and their files.
+"""What both kinds of trajectory share: equality, second layers of ones, and their files.
 
 A file keeps the task by the names of its activations; one with functions of the user's own is
 read back with that task in hand.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,6 +18,9 @@ import numpy as np
 from twolayer.activations.activation import Activation
 from twolayer.activations.known import ACTIVATIONS, OTHERS
 from twolayer.problem.task import Task, known_by
+from twolayer.results.axes import Times, rows_of
+from twolayer.results.shown import Shown
+from twolayer.schedules import plain, restored
 from twolayer.support.checks import InvalidInput, check_instance, shown
 from twolayer.support.netcdf import finite, from_json, read_netcdf, write_netcdf
 
@@ -24,18 +28,23 @@ if TYPE_CHECKING:
     import xarray
 
 
-class Result:
-    """Base of `Trajectory` and `MeanFieldTrajectory`, which add their arrays."""
+#: What a file may hold of what was asked for.
+ASKED = ("t_asked", "steps_asked")
+
+
+class Result(Shown):
+    """Base of `Trajectory` and `MeanFieldTrajectory`, which add their arrays.
+
+    Results are equal if they are of one class and all their arrays (NaN equals NaN), their tasks
+    and their parameters are; what provenance says, versions and times of day, does not count.
+    They have no hash, as arrays have none.
+    """
 
     #: What a file of this kind calls itself, and the arrays that it holds beside the time.
     FORMAT: ClassVar[str]
     ARRAYS: ClassVar[tuple[str, ...]]
 
-    M: np.ndarray
-    excess_risk: np.ndarray
-    task: Task
-    parameters: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    t_asked: np.ndarray | None
 
     def __post_init__(self) -> None:
         for name, shape in (("a", self.M.shape[:-1]), ("a_star", self.M.shape[-1:])):
@@ -48,14 +57,42 @@ class Result:
         self.__dict__.update(state)
         read_only(self)
 
-    @property
-    def risk(self) -> np.ndarray:
-        """Population risk R = excess risk + Δ/2, label noise included."""
-        return self.excess_risk + self.task.noise / 2
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        rest = ("task", "parameters", "provenance")
+        arrays = (each.name for each in fields(self) if each.name not in rest)
+        return (
+            dict(self.parameters) == dict(other.parameters)
+            and _same_task(self.task, other.task)
+            and all(_same(vars(self)[name], vars(other)[name]) for name in arrays)
+        )
 
-    def to_xarray(self) -> xarray.Dataset:
-        """The same as a labelled dataset."""
+    __hash__ = None
+
+    def time_to(
+        self, risk: float, learning_rate: Callable[[float], float] | None = None
+    ) -> float | np.ndarray:
+        """The time at which the population risk first is at most `risk`: see `twolayer.time_to`.
+
+        One for each run, shape (R,), of `simulate`, recorded; a number, on the solution between
+        recorded times, of `solve` and `solve_mean_field`.  NaN where it is never reached.
+        """
+        from twolayer.crossing import time_to  # above us, as it asks the solvers
+
+        return time_to(self, risk, learning_rate)
+
+    def to_xarray(self, time: Times = "recorded") -> xarray.Dataset:
+        """The same as a labelled dataset, on the recorded times or on those asked for."""
         raise NotImplementedError
+
+    def _asked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times asked for (A,), and where each is among those recorded (A,), −1 if nowhere."""
+        times = self.t if self.t_asked is None else self.t_asked
+        steps, asked = getattr(self, "steps", None), getattr(self, "steps_asked", None)
+        if steps is None or asked is None:
+            return times, rows_of(times, self.t)
+        return times, rows_of(asked, steps)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write to a NetCDF file, whole or not at all; an existing one is replaced.
@@ -74,9 +111,14 @@ class Result:
         True
         """
         data = self.to_xarray()
-        if "steps" in data.coords:  # NetCDF 3 has no integers of 64 bits
-            data = data.reset_coords("steps")
-            data["steps"] = data["steps"].astype(float)
+        for name in ASKED:
+            if getattr(self, name, None) is not None:
+                data[name] = ("asked", getattr(self, name), {"long_name": "asked for"})
+        for name in {"steps", "samples", "steps_asked"} & set(data.variables):
+            data[name] = data[name].astype(float)  # NetCDF 3 has no integers of 64 bits
+        if "steps" in data.coords:
+            data = data.reset_coords(("steps", "samples"))
+            data.attrs["coordinates"] = "steps samples"  # which NetCDF keeps for the whole file
         return write_netcdf(data, path)
 
     @classmethod
@@ -107,9 +149,11 @@ class Result:
                 raise ValueError("with arrays that do not fit each other")
             written = from_json(data.attrs["task"])
             rest = {name: from_json(data.attrs[name]) for name in ("parameters", "provenance")}
-            finite(cls._kept(arrays, rest["provenance"].get("diverged", [])))
+            rest["parameters"] = {n: restored(each) for n, each in rest["parameters"].items()}
+            finite(cls._kept(arrays, ended_early(rest["provenance"])))
             if "steps" in data.variables:
                 rest["steps"] = _whole(data.variables["steps"].values, arrays["time"].shape)
+            rest |= _asked_for({n: data.variables[n].values for n in ASKED if n in data.variables})
             task = _named_task(written) if task is None else task
         except (LookupError, TypeError, ValueError) as error:
             allowed = f"a file of the format {cls.FORMAT!r} ({error})"
@@ -129,13 +173,13 @@ class Result:
 
     @classmethod
     def _kept(
-        cls, arrays: Mapping[str, np.ndarray], diverged: Sequence[int]
+        cls, arrays: Mapping[str, np.ndarray], ended: Sequence[int]
     ) -> Mapping[str, np.ndarray]:
-        """The arrays with zeros for what runs that diverged have lost: the end of each."""
-        if not diverged:
+        """The arrays with zeros for what runs that ended early do not have: the end of each."""
+        if not ended:
             return arrays
         lost = np.isnan(arrays["excess_risk"]) & np.isin(
-            np.arange(len(arrays["M"])), diverged
+            np.arange(len(arrays["M"])), ended
         ).reshape(-1, 1)
         lost &= np.logical_and.accumulate(lost[:, ::-1], axis=1)[:, ::-1]
         out = {name: values.copy() for name, values in arrays.items()}
@@ -152,7 +196,7 @@ class Result:
             "functions": json.dumps(
                 known_by(self.task).tolist() if _own(_names(self.task)) else []
             ),
-            "parameters": json.dumps(dict(self.parameters)),
+            "parameters": json.dumps(dict(self.parameters), default=plain),
             "provenance": json.dumps(dict(self.provenance)),
         }
 
@@ -164,6 +208,40 @@ def read_only(holder: object) -> None:
             value = value.view()
             value.setflags(write=False)
             object.__setattr__(holder, name, value)
+
+
+def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    """Whether two arrays, or none, are equal, NaN to NaN."""
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first, second, equal_nan=True)
+
+
+def _same_task(first: Task, second: Task) -> bool:
+    """Whether two tasks are equal; their functions may be copies, from another process."""
+    if first == second:
+        return True
+    return _names(first) == _names(second) and np.array_equal(known_by(first), known_by(second))
+
+
+def ended_early(
+    provenance: Mapping[str, Any], how: Sequence[str] = ("diverged", "stopped_at_risk")
+) -> list[int]:
+    """The runs that diverged, or stopped as they were asked to, before the last time."""
+    named = (provenance.get(name) for name in how)  # of an ODE, whether it stopped
+    return [run for runs in named if isinstance(runs, list) for run in runs]
+
+
+def _asked_for(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What was asked for, from a file: times, and maybe as many steps."""
+    finite(arrays)
+    for values in arrays.values():
+        if values.ndim != 1 or values.shape != arrays["t_asked"].shape:
+            raise ValueError("with times asked for that do not fit each other")
+        if (np.diff(values) < 0).any():
+            raise ValueError("with times asked for that decrease")
+    steps = {n: _whole(values, values.shape) for n, values in arrays.items() if n != "t_asked"}
+    return {**arrays, **steps}
 
 
 def _whole(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -185,7 +263,8 @@ def _names(task: Task) -> dict[str, Any]:
 def _name(activation: Activation) -> str:
     """Its name in a file, where one of ours is known by it: a namesake of one of ours is not."""
     ours = (ACTIVATIONS | OTHERS).get(activation.name)
-    return activation.name if ours in (None, activation) else f"own {activation.name}"
+    known = ours is None or activation.code == ours.code  # a copy, from another process, too
+    return activation.name if known else f"own {activation.name}"
 
 
 def _own(names: Mapping[str, Any]) -> list[str]:

@@ -15,8 +15,10 @@ import numpy as np
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task
-from twolayer.results.result import Result
-from twolayer.support.checks import InvalidInput, check_integer, shown
+from twolayer.results.axes import TIMES, Times, on_times_asked
+from twolayer.results.result import Result, ended_early
+from twolayer.schedules import Schedule
+from twolayer.support.checks import InvalidInput, check_choice, check_integer, shown
 
 if TYPE_CHECKING:
     import xarray
@@ -27,7 +29,9 @@ class Trajectory(Result):
     """Overlaps and risk at recorded times.
 
     Time is first; in the result of `simulate` a run axis stands before it.  Arrays are read-only;
-    a copy, or what `to_xarray` returns, may be changed.
+    a copy, or what `to_xarray` returns, may be changed.  Two are equal (`==`) if all their arrays
+    (NaN equals NaN), tasks and parameters are, whatever provenance says; they have no hash, as
+    arrays have none.
 
     Attributes
     ----------
@@ -39,8 +43,9 @@ class Trajectory(Result):
         Overlaps; P does not move.
     a, a_star : array, shapes ([R,] T, p) and (k,)
         Second layers of students and targets, ones if there is none; a_star does not move.
-    steps : array of int64, shape (T,), or None
-        Of `simulate`: the SGD steps after which was recorded, each once.
+    steps, samples : array of int64, shape (T,), or None
+        The SGD steps after which was recorded, each once, and the samples, `batch` a step.  Of
+        `solve` only if it was asked by steps.
     excess_risk, risk : array, shape ([R,] T)
         R − Δ/2, and R, label noise included.
     task : Task
@@ -49,6 +54,8 @@ class Trajectory(Result):
         Every argument that shaped the result.
     provenance : dict
         Versions, time of day, run time, and what the method reports of itself.
+    t_asked, steps_asked : array, shape (A,), or None
+        What was asked for, with repetitions; steps of `simulate`, or if it was asked by steps.
 
     Examples
     --------
@@ -72,12 +79,22 @@ class Trajectory(Result):
     a: np.ndarray | None = None
     a_star: np.ndarray | None = None
     steps: np.ndarray | None = None
+    t_asked: np.ndarray | None = None
+    steps_asked: np.ndarray | None = None
 
     def __repr__(self) -> str:
         runs = f"{len(self.M)} runs, " if self.M.ndim == 4 else ""
         span = f" from {self.t[0]:g} to {self.t[-1]:g}" if self.t.size else ""
         p, k = self.M.shape[-2:]
         return f"Trajectory({runs}{self.t.size} times{span}, p={p}, k={k}, {self.task!r})"
+
+    @property
+    def samples(self) -> np.ndarray | None:
+        """Samples that SGD had seen, steps times batch, int64 of shape (T,); None without steps."""
+        return self._samples(self.steps)
+
+    def _samples(self, steps: np.ndarray | None) -> np.ndarray | None:
+        return None if steps is None else steps * int(self.parameters.get("batch", 1))
 
     def overlaps(self, time: int = -1, run: int = 0) -> Overlaps:
         """The state at one recorded time, to start another computation from.
@@ -92,7 +109,7 @@ class Trajectory(Result):
         Raises
         ------
         InvalidInput
-            If only the norms were recorded, or the run had blown up by then.
+            If only the norms were recorded, or the run had blown up, or stopped, by then.
 
         Examples
         --------
@@ -111,15 +128,32 @@ class Trajectory(Result):
         run = _index("run", run, len(self.M) if self.M.ndim == 4 else 1)
         where = (run, time) if self.M.ndim == 4 else (time,)
         if np.isnan(self.excess_risk[where]):
-            got = f"{time} of run {run}, which had left the range of finite numbers"
+            stopped = run in ended_early(self.provenance, ["stopped_at_risk"])
+            why = "stopped before" if stopped else "left the range of finite numbers"
+            got = f"{time} of run {run}, which had {why}"
             raise InvalidInput("time", got, "earlier")
         return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
 
-    def to_xarray(self) -> xarray.Dataset:
+    @property
+    def stage(self) -> int:
+        """How many results it goes on from, one from another."""
+        return int(self.parameters.get("stage", 0))
+
+    def to_xarray(self, time: Times = "recorded") -> xarray.Dataset:
         """A copy as a labelled dataset, with units and parameters in its attributes.
 
         Variables Q, M, P, a, a_star, risk and excess_risk on the dimensions run (of `simulate`),
-        time, neuron, neuron_2, target, target_2; of `simulate` the coordinate steps, too.
+        time, neuron, neuron_2, target, target_2; where there are `steps` and `samples`, these are
+        coordinates, too.
+
+        Parameters
+        ----------
+        time : str
+            "recorded": a row for each recorded time, once; or "asked": for each time asked for,
+            however close, in their order.  The index `time` is then as it was asked, the
+            coordinate `recorded_time` what was recorded nearest to it; of runs that had ended,
+            and of times not reached, all is NaN.  So results of any rates, dimensions and runs
+            that were asked for the same times align, as in ``xarray.concat``.
 
         Examples
         --------
@@ -129,6 +163,18 @@ class Trajectory(Result):
         >>> run.to_xarray()["M"].mean("run").dims
         ('time', 'neuron', 'target')
         """
+        data = self._labelled()
+        if check_choice("time", time, TIMES) == "recorded":
+            return data
+        data = on_times_asked(data, *self._asked())
+        if self.steps is not None and self.steps_asked is not None:  # known, if recorded or not
+            asked = {"steps": self.steps_asked, "samples": self._samples(self.steps_asked)}
+            data = data.assign_coords(
+                {name: ("time", values.copy(), data[name].attrs) for name, values in asked.items()}
+            )
+        return data
+
+    def _labelled(self) -> xarray.Dataset:
         import xarray
 
         run = ("run",) if self.M.ndim == 4 else ()
@@ -142,13 +188,14 @@ class Trajectory(Result):
             "excess_risk": (time, self.excess_risk, "population risk minus Δ/2"),
             "risk": (time, self.risk, "population risk, label noise included"),
         }
-        scheduled = isinstance(self.parameters.get("learning_rate"), str)
+        scheduled = isinstance(self.parameters.get("learning_rate"), (str, Schedule))
         clock = "time t = Σ γ(t)/(p d) over the steps" if scheduled else "time t = steps · γ/(p d)"
         coords: dict[str, Any] = {
             "time": ("time", self.t, {"units": "p d / γ steps", "long_name": clock})
         }
         if self.steps is not None:
             coords["steps"] = ("time", self.steps, {"long_name": "SGD steps", "units": "1"})
+            coords["samples"] = ("time", self.samples, {"long_name": "samples seen", "units": "1"})
         for name, (dims, values, _) in data.items():
             if name in "QMP":
                 sizes = zip(dims, values.shape, strict=True)
@@ -158,6 +205,10 @@ class Trajectory(Result):
             for name, (dims, values, text) in data.items()
         }
         return xarray.Dataset(labelled, coords, self._labels()).copy(deep=True)
+
+    @property
+    def _norms(self) -> np.ndarray:
+        return self.Q if self.Q.ndim < self.M.ndim else np.diagonal(self.Q, axis1=-2, axis2=-1)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -173,60 +224,12 @@ class Trajectory(Result):
         )
 
 
-class Divergence(ArithmeticError):
-    """A run left the range of finite numbers.
-
-    Attributes
-    ----------
-    step : int
-        The step at which it happened first: SGD steps in `simulate`, accepted
-        integrator steps in `solve`.
-    time : float
-        The time t at which it happened first, in units of p d / γ steps.
-    trajectory : Trajectory
-        What was recorded.  Of `simulate` all runs: those that did not end so are whole, the
-        others NaN after their last time.
-    runs : tuple of int
-        Which runs of `trajectory` these are; empty where there is one only, as in `solve`.
-
-    Examples
-    --------
-    >>> import twolayer as tl
-    >>> start = tl.Overlaps([[1.0]], [[0.1]], [[1.0]])
-    >>> try:
-    ...     tl.solve(tl.Task("square"), start, learning_rate=9.0, t_eval=[0.0, 100.0])
-    ... except tl.Divergence as error:
-    ...     print(error.time < 100, len(error.trajectory.t))
-    True 1
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        step: int,
-        time: float,
-        trajectory: Trajectory | None,
-        runs: tuple[int, ...] = (),
-    ) -> None:
-        self.reason, self.step, self.time, self.trajectory = reason, step, time, trajectory
-        self.runs = tuple(runs)
-        super().__init__(reason, step, time, trajectory, self.runs)
-
-    def __str__(self) -> str:
-        text = f"{self.reason} at step {self.step}, t = {self.time:.6g}; "
-        all_runs = 1 if self.trajectory is None else len(self.trajectory.M)
-        if len(self.runs) and all_runs > 1:
-            some = ", ".join(map(str, self.runs[:10])) + (", ..." if len(self.runs) > 10 else "")
-            text += f"in the end {len(self.runs)} of {all_runs} runs ({some}) did. All are in "
-            text += ".trajectory, and the others are whole"
-        else:
-            kept = 0 if self.trajectory is None else self.trajectory.t.size
-            text += f"the {kept} times recorded before are in .trajectory"
-        return f"{text}. A smaller learning rate may keep the run finite."
-
-
-def named(learning_rate: float | Callable[[float], float] | None) -> float | str | None:
-    """A learning rate as it is kept in a file: a schedule by the name of the function."""
+def named(
+    learning_rate: float | Callable[[float], float] | None,
+) -> float | str | Schedule | None:
+    """A learning rate as it is kept: a function by its name, one of `schedules` as it is."""
+    if isinstance(learning_rate, Schedule):
+        return learning_rate
     if callable(learning_rate):
         return str(getattr(learning_rate, "__name__", type(learning_rate).__name__))
     return None if learning_rate is None else float(learning_rate)

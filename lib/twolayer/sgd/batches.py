@@ -15,6 +15,7 @@ import scipy
 
 from twolayer.activations.activation import Activation
 from twolayer.kernels import sgd as kernels
+from twolayer.kernels.scales import put_back
 
 
 def advance(
@@ -55,10 +56,16 @@ def _one(
     if lost.size:
         return lost
     C = slopes * steps[:, None] * a
+    multiples = rules.multiples
+    if multiples.rates.size:
+        C *= multiples.rates
+        shrunk = samples.rates[block, 0] * multiples.decay * multiples.rates
+        students[:, :n] *= (1.0 - shrunk)[:, None]
     factor, below = np.diag(samples.radii[block]), _below(D - n)
     factor[below] = normals[B * n : B * n + len(below[0])]
     students[:, :n] += C.T @ inside
     students[:, n:] = np.linalg.qr(C, mode="r").T @ factor
+    put_back(students, multiples)
     if rules.second > 0.0:
         a += rules.second * (error @ values)
     return lost

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +28,13 @@ from twolayer.support.netcdf import (
     writable_folder,
     write_netcdf,
 )
+from twolayer.support.warn import warn
 
-_FORMAT = "twolayer checkpoint 2"
+_FORMAT = "twolayer checkpoint 3"
 _DIMENSIONS = {
     "students": ("neuron", "coordinate"),
     "second_layer": ("neuron",),
+    "samples": ("time",),
     "a": ("time", "neuron"),
     "Q": ("time", "neuron", "neuron_2"),
     "M": ("time", "neuron", "target"),
@@ -45,7 +46,8 @@ _DIMENSIONS = {
 class Checkpoint:
     """Where a run stands: whole blocks done, the bit generator's state, and arrays.
 
-    These are "students" (p, D), and "Q", "M" and "excess_risk" at the times recorded so far.
+    These are "students" (p, D), "second_layer" (p,), and at the times recorded so far "samples",
+    "a", "Q", "M" and "excess_risk".
     """
 
     block: int
@@ -90,12 +92,14 @@ def save(file: Path, fingerprint: Mapping[str, Any], checkpoint: Checkpoint) -> 
 
 
 def load(
-    file: Path, fingerprint: Mapping[str, Any], shapes: Mapping[str, tuple[int | None, ...]]
+    file: Path,
+    wanted: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    shapes: Mapping[str, tuple[int | None, ...]],
 ) -> Checkpoint | None:
     """The checkpoint in a file; None if there is no file, or a damaged one, which is set aside.
 
-    One of another fingerprint is refused, and both are shown.  In `shapes` None stands for the
-    number of times recorded.
+    One of another fingerprint than is `wanted`, given its own, is refused, and both are shown.
+    In `shapes` None stands for the number of times recorded.
     """
     try:
         data = read_netcdf(file, _FORMAT, argument="checkpoint")
@@ -105,6 +109,8 @@ def load(
             random_state = from_json(data.attrs["random_state"])
             arrays = {name: data.variables[name].values for name in shapes}
             finite(arrays)
+            if not isinstance(have, dict):
+                raise TypeError("no fingerprint")
         except (KeyError, TypeError, ValueError) as error:
             raise Damaged("checkpoint", str(file), f"a checkpoint ({error})") from error
     except FileNotFoundError:
@@ -112,7 +118,7 @@ def load(
     except Damaged as error:
         set_aside(file, error)
         return None
-    _check(file, have, fingerprint)
+    _check(file, have, wanted(have))
     recorded = len(arrays["excess_risk"]) if arrays["excess_risk"].ndim else -1
     for name, shape in shapes.items():
         if arrays[name].shape != tuple(recorded if n is None else n for n in shape):
@@ -121,18 +127,15 @@ def load(
     return Checkpoint(block, random_state, arrays)
 
 
-def set_aside(file: Path, reason: InvalidInput) -> None:
-    """Rename a damaged file to ``*.damaged`` and say so."""
+def set_aside(file: Path, reason: InvalidInput, what: str = "run") -> None:
+    """Rename a damaged file to ``*.damaged`` and say so; `what` it was of."""
     number, to = 1, file.with_name(file.name + ".damaged")
     while to.exists():
         number += 1
         to = file.with_name(f"{file.name}.{number}.damaged")
     os.replace(file, to)
-    warnings.warn(
-        f"{reason}. It is set aside as {to.name}, and this run begins anew.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    message = f"{reason}. It is set aside as {to.name}, and this {what} begins anew."
+    warn(message, RuntimeWarning)
 
 
 def _check(file: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -142,7 +145,4 @@ def _check(file: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     kept = ", ".join(f"{name}={have.get(name)!r}" for name in different)
     asked = ", ".join(f"{name}={wanted.get(name)!r}" for name in different)
     allowed = f"of a run with {asked}, or another path"
-    if different == ["steps"]:
-        allowed += ": it goes on with the `t_eval` it was begun with, for which later times may "
-        allowed += "be asked from the start"
     raise InvalidInput("checkpoint", f"{file} of a run with {kept}", allowed)

@@ -28,6 +28,8 @@ class Draws:
         Dimensions d − n outside the span of all weights if projected; 0 if not.
     gram : int, optional
         Rows of the triangular factor of what is drawn of these dimensions: B by default, or fewer.
+    stage : int
+        How many results it goes on from, whose samples were others.
 
     Examples
     --------
@@ -45,8 +47,11 @@ class Draws:
         coordinates: int,
         freedom: int,
         gram: int | None = None,
+        stage: int = 0,
     ) -> None:
-        streams = np.random.SeedSequence(seed, spawn_key=(number,)).spawn(2)
+        # The two streams of a run that goes on from no result are (number, 0) and (number, 1).
+        key = (number, 1 + stage) if stage else (number,)
+        streams = np.random.SeedSequence(seed, spawn_key=key).spawn(2)
         self._normals, self._radii = (
             np.random.Generator(np.random.SFC64(stream)) for stream in streams
         )

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from twolayer.problem.task import Task
 from twolayer.sgd.plan import Plan
+from twolayer.sgd.planning import Plans
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
 from twolayer.support.checks import InvalidInput, shown
@@ -20,7 +21,7 @@ _PATIENCE = 10.0
 
 
 def run_there(
-    plan: Plan,
+    plans: Plans,
     runs: int,
     executor: Executor,
     folder: str | None,
@@ -31,11 +32,11 @@ def run_there(
     share = max(1, (os.cpu_count() or 1) // runs)
     side_by_side = isinstance(executor, ThreadPoolExecutor) and runs > 1
     with threads_for_products(share) if side_by_side else nullcontext():
-        _gathered(plan, runs, executor, share, folder, outcomes, bar)
+        _gathered(plans, runs, executor, share, folder, outcomes, bar)
 
 
 def _gathered(
-    plan: Plan,
+    plans: Plans,
     runs: int,
     executor: Executor,
     share: int,
@@ -49,14 +50,14 @@ def _gathered(
     seen = go_on.name if is_local(executor) else None
     try:
         for number in range(runs):
-            futures[submit(executor, share, plan, number, folder, seen)] = number
+            futures[submit(executor, share, plans[number], number, folder, seen)] = number
         for done, future in enumerate(as_completed(futures), 1):
             error = future.exception()
             if error is None:
                 outcomes[futures[future]] = future.result()
             else:
                 failures.append(error)
-            bar.to(done * plan.samples[-1])
+            bar.to(done * plans.first.samples[-1])
     except BaseException:
         go_on.cleanup()
         for future in futures:

@@ -6,18 +6,22 @@ Runs that blew up stand beside those that did not.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.divergence import Divergence
+from twolayer.results.trajectory import Trajectory
+from twolayer.schedules import Schedule
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome
 from twolayer.support.versions import provenance
+from twolayer.support.warn import warn
 
 #: What is to be done about runs that blow up.
-ON_DIVERGENCE = ("raise", "keep")
+OnDivergence = Literal["raise", "keep"]
+ON_DIVERGENCE: tuple[str, ...] = get_args(OnDivergence)
 
 
 def gather(
@@ -27,7 +31,7 @@ def gather(
     *,
     stopped: bool,
     on_divergence: str,
-    learning_rate: float | str | None,
+    learning_rate: float | str | Schedule | None,
     method: str,
     why: str,
     started: float,
@@ -44,8 +48,10 @@ def gather(
     some = ended or dict([next(iter(begun.items()))])
     rows, raises = list(some.values()), on_divergence == "raise"
     diverged = tuple(i for i, row in enumerate(rows) if row.blew_up_at is not None)
+    low = [i for i, row in enumerate(rows) if row.stopped(plan)]
     # Times that no run has reached say nothing; asked to keep all runs, keep all times, too.
-    count = max(row.count for row in rows) if raises or not ended else plan.samples.size
+    keeps = not raises and ended and len(low) < len(rows)
+    count = plan.samples.size if keeps else max(row.count for row in rows)
     trajectory = Trajectory(
         t=plan.times(plan.samples[:count]),
         Q=_stacked(rows, "Q", count),
@@ -55,38 +61,42 @@ def gather(
         task=plan.task,
         a=_stacked(rows, "a", count),
         a_star=plan.a_star,
-        steps=plan.samples[:count] // plan.batch,
+        steps=plan.before + plan.samples[:count] // plan.batch,
+        t_asked=plan.t_asked,
+        steps_asked=plan.steps_asked,
         parameters={
             "learning_rate": learning_rate,
             "second_layer_rate": plan.second_layer_rate,
             "batch": plan.batch,
+            **plan.rule.named,
             "d": plan.d,
             "runs": len(rows),
             "seed": plan.seed,
             "method": method,
+            "stop_at_risk": plan.stop_at_risk,
+            **({"begins": plan.begins, "stage": plan.stage} if plan.stage else {}),
         },
         provenance=provenance(
             method="projected" if plan.projected else "direct",
             why=why,
             block=plan.block,
-            steps=int(plan.samples[-1]) // plan.batch,
+            steps=plan.before + int(plan.samples[-1]) // plan.batch,
             seconds=round(time.perf_counter() - started, 3),
+            **({"stopped_at_risk": low} if plan.stop_at_risk is not None else {}),
             **({"diverged": list(diverged)} if diverged else {}),
             **({"run_numbers": list(some)} if len(some) < runs else {}),
         ),
     )
     if stopped:
         asked = plan.samples.size
-        warnings.warn(
-            f"interrupted: {len(rows)} run(s) with {count} of {asked} times returned",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        message = f"interrupted: {len(rows)} run(s) with {count} of {asked} times returned"
+        warn(message, RuntimeWarning)
     if diverged and raises:
         sample = min(row.blew_up_at for row in rows if row.blew_up_at is not None)
         when = float(plan.times(np.array(sample)))
         reason = "a run left the range of finite numbers"
-        raise Divergence(reason, sample // plan.batch, when, trajectory, diverged)
+        step = plan.before + sample // plan.batch
+        raise Divergence(reason, step, when, trajectory, diverged)
     return trajectory
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from twolayer.support.checks import InvalidInput
 
-METHODS = ("auto", "direct", "projected")
+Method = Literal["auto", "direct", "projected"]
+METHODS: tuple[str, ...] = get_args(Method)
 #: From so many students on the rotation is LAPACK's.
 WIDE = 128
 #: Samples in a block of the projected method, of which the cheapest is taken.

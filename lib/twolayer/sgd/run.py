@@ -50,7 +50,11 @@ class Workspace:
         self._targets = writable(plan.targets)
         self._turn_back = batches.turn_back
         activation = plan.task.activation
-        self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, activation.code)
+        rule, code = plan.rule, activation.code
+        rates = np.empty(0) if rule.plain else writable(rule.rates)
+        norms = plan.norms if rule.fixed else np.empty(0)
+        of_step = kernels.Multiples(rates, norms, rule.decay * plan.batch)
+        self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, code, of_step)
         self._most = max(1, _BATCH // state.draws.size)
         self._long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
         # LAPACK turns wide weights back faster than a kernel does.
@@ -60,7 +64,9 @@ class Workspace:
         X, C = np.empty((rows, D)), np.empty((rows, p))
         past = np.empty((rows if plan.second else 0, p))
         products = np.empty((rows, rows)), np.empty((rows, p))
-        self._room = kernels.Room(state.students, state.a, X, C, past, *products)
+        scaled = 0 if rule.plain else p
+        scales = kernels.Scales(*np.ones((4, scaled)), np.empty((rows if scaled else 0, scaled)))
+        self._room = kernels.Room(state.students, state.a, X, C, past, *products, scales)
         known = activation.code >= 0
         if alone and (self._wide or not known):
             self._loop = partial(batches.advance, activation)
@@ -105,13 +111,14 @@ class Workspace:
 
     def absorb(self) -> None:
         """End the block that was run last."""
-        room, k = self._room, self._rules.k
+        room, rules = self._room, self._rules
         if not self._wide:
-            self._kernels.absorb(room.students, room.X, room.C, k, self._rules.projected)
+            self._kernels.absorb(room, rules)
             return
         if room.X.size:  # batches are there already
             self._kernels.add_transposed_product(room.C, room.X, room.students)
-        self._turn_back(room.students, k)
+            self._kernels.to_weights(room.students, room.scales, rules.multiples)
+        self._turn_back(room.students, rules.k)
 
     def overlaps(self) -> tuple[np.ndarray, np.ndarray]:
         """Q and M at the start of the block."""
@@ -133,7 +140,7 @@ class Workspace:
 
         From its pre-activations and scalar products: a sample moves Q by λ cᵀ + c λᵀ + ‖x‖² c cᵀ,
         at a cost that does not depend on the dimension.  Always in the same chunks, so that the
-        bits do not depend on what else is asked.
+        bits do not depend on what else is asked.  Where there are scales, Q is that of the rows.
         """
         room, batch = self._room, self.plan.batch
         Q, M = self.overlaps()
@@ -144,6 +151,9 @@ class Workspace:
                 Q, M = self._moved(Q, M, seen, start, start + chunk)
                 start += chunk
             now = self._moved(Q, M, seen, start, stop)
+            if room.scales.now.size:
+                scale = room.scales.after[stop - 1]
+                now = now[0] * np.outer(scale, scale), now[1] * scale[:, None]
             yield *now, room.past[stop - 1] if self.plan.second else self.state.a
 
     def _moved(
@@ -181,7 +191,7 @@ def _run(
 ) -> Outcome:
     space, saved = Workspace(plan, state), time.monotonic()
     try:
-        while outcome.count < plan.samples.size and outcome.blew_up_at is None:
+        while not outcome.over(plan):
             step = int(plan.samples[outcome.count])
             if step == state.block * plan.block:
                 outcome = _record(plan, outcome, [(*space.overlaps(), state.a)])
@@ -190,9 +200,11 @@ def _run(
             if whole > 0:
                 last, done = space.advance(whole)
             else:
+                drawn, a = state.draws.state, state.a.copy()
                 last, done = space.advance(1, absorb_last=False)
                 outcome = _record_inside(plan, outcome, space, done)
-                if outcome.count == plan.samples.size or outcome.blew_up_at is not None:
+                if outcome.over(plan):
+                    state.draws.state, state.a[:] = drawn, a  # who goes on begins with this block
                     break
                 if done == plan.block:
                     space.absorb()
@@ -207,7 +219,7 @@ def _run(
     except KeyboardInterrupt:
         outcome = replace(outcome, interrupted=True)
     # Where it was interrupted or blew up, the random stream is ahead of the state.
-    if file is not None and outcome.count == plan.samples.size:
+    if file is not None and (outcome.count == plan.samples.size or outcome.stopped(plan)):
         save(plan, file, state, outcome)
     return outcome
 
@@ -239,7 +251,7 @@ def labels(
 def _record(
     plan: Plan, outcome: Outcome, states: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> Outcome:
-    """Record the next times, whose Q, M and a these are, until one is not finite."""
+    """Record the next times, whose Q, M and a these are, until one ends the run."""
     states, most = iter(states), max(1, _IN_FLIGHT // len(plan.students) ** 2)
     whole = plan.record == "overlaps"
     while True:
@@ -256,9 +268,11 @@ def _record(
         with np.errstate(all="ignore"):
             risks = excess_risks_of(plan.task, Q[: count - n], M, plan.P, a, plan.a_star)
         outcome.excess_risk[n:count] = risks
-        lost = np.flatnonzero(~np.isfinite(risks))
-        if lost.size:
-            count = n + int(lost[0])
+        ends = np.flatnonzero(~np.isfinite(risks) | (risks <= plan.enough))
+        if ends.size:
+            count = n + int(ends[0])
+            if np.isfinite(risks[ends[0]]):
+                return replace(outcome, count=count + 1)
             return replace(outcome, count=count, blew_up_at=int(plan.samples[count]))
         outcome = replace(outcome, count=count)
 

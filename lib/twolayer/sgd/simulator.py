@@ -15,21 +15,27 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.task import Task, warn_unless_settled
+from twolayer.problem.update import Norm, UpdateRule
+from twolayer.results.going_on import going_on, with_targets
 from twolayer.results.trajectory import Trajectory, named, risk_error
+from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
-from twolayer.sgd.gathering import ON_DIVERGENCE, gather
-from twolayer.sgd.method import METHODS, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plan, make_plan
+from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
+from twolayer.sgd.method import METHODS, Method, cost
+from twolayer.sgd.plan import RECORDS, Record
+from twolayer.sgd.planning import Asked, Plans, gone_on
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
 from twolayer.support.checks import (
+    InvalidInput,
     check_choice,
     check_executor,
     check_fits_in_memory,
@@ -37,30 +43,41 @@ from twolayer.support.checks import (
     check_instance,
     check_integer,
     check_layer_rate,
+    check_one_clock,
     check_seed,
-    check_times,
+    check_steps,
+    check_stop,
+    check_times_asked,
 )
 from twolayer.support.cluster import check_workers
+from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.progress import Progress, warn_of_minutes
 
 #: A batch is a block of its own, with the scalar products of its samples.
 _LARGEST_BATCH = 4096
 
 
+@says_what_it_cannot
 def simulate(
     task: Task,
-    start: Weights | Overlaps,
+    start: Weights | Overlaps | Trajectory,
     *,
     learning_rate: float | Callable[[float], float],
-    t_eval: ArrayLike,
+    t_eval: ArrayLike | None = None,
+    steps: ArrayLike | None = None,
     second_layer_rate: float = 0.0,
     batch: int = 1,
+    weight_decay: float = 0.0,
+    norm: Norm = "free",
+    neuron_rates: ArrayLike | None = None,
     d: int | None = None,
+    a_star: ArrayLike | None = None,
     runs: int = 1,
     seed: int = 0,
-    method: str = "auto",
-    record: str = "overlaps",
-    on_divergence: str = "raise",
+    method: Method = "auto",
+    record: Record = "overlaps",
+    on_divergence: OnDivergence = "raise",
+    stop_at_risk: float | None = None,
     executor: Executor | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -70,30 +87,47 @@ def simulate(
     Parameters
     ----------
     task : Task
-    start : Weights or Overlaps
-        State at t = 0, the same for all runs.
+    start : Weights, Overlaps or Trajectory
+        State at t = 0, the same for all runs; or a result to go on from, each run from its own
+        last state, by samples that are new to it: `task` and all else may be others.
     learning_rate : float or callable
         γ > 0, or a schedule: γ as a function of t, which is held for a block of samples
-        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.
+        (``provenance["block"]``); time moves with it, by γ(t)/(p d) a step.  One of `schedules`
+        in steps or samples is exact at every step, and of one in t the jumps are.  Its clock
+        goes on, too, from where the result ends.
     t_eval : array_like, shape (T,)
-        Times >= 0 that do not decrease, in units of p d/γ steps.  The state is
-        recorded at the nearest whole step, once; the result's `steps` are these, and its `t`
-        their times.
+        Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ steps.
+        The state is recorded at the nearest whole step, once; the result's `steps` are these, its
+        `t` their times, and its `samples` the steps times `batch`.
+    steps : array_like of integers, shape (T,)
+        In place of `t_eval`: the steps after which to record, >= 0, or from that on with which
+        the result ends, that do not decrease.
     d : int
-        Dimension of the data; needed with overlaps, at least the rank of Ω.
+        Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result by
+        default.
     runs : int
-        Number of independent runs.
+        Number of independent runs; those of a result.
     seed : int
         Run r depends on (seed, r) alone, whatever else is run beside it, and on
         nothing that is recorded.
 
     Other Parameters
     ----------------
+    a_star : array_like, shape (k,), optional
+        Second layer of the targets, instead of the one of `start`.
     second_layer_rate : float
         η >= 0: a_i ← a_i + η/(p d) σ(λ_i) 𝓔 along with the weights.  With 0 the second layer
         stays as it is in `start`.
     batch : int
         Samples b >= 1 of a step, which is their mean.
+    weight_decay : float
+        λ >= 0: w_i ← (1 − γλ/(p d)) w_i, plus the step from where it was.  With `neuron_rates`
+        γ ρ_i in place of γ; at most half of a weight a step.  Not of the second layer.
+    norm : str
+        "free", or "fixed": each step ends with every student put back to the norm that it has in
+        `start`, which is not zero.
+    neuron_rates : array_like, shape (p,), optional
+        Multiples ρ_i >= 0 of γ, of each student its own; 0 freezes it.
     method : str
         "direct", "projected" (needs d >= p + k + 8, and d >= p + k + b), or "auto", which takes
         the cheaper one.
@@ -103,6 +137,10 @@ def simulate(
     on_divergence : str
         If a run leaves the range of finite numbers, "raise" `Divergence` once all runs have
         ended, or "keep" its NaNs in the result, whose ``provenance["diverged"]`` names it.
+    stop_at_risk : float, optional
+        A run stops at its first recorded time at which the population risk R (label noise
+        included) is no larger, and is NaN later; ``provenance["stopped_at_risk"]`` names those
+        that did.  Times that no run reached are left out.  Must be above Δ/2.
     executor : concurrent.futures.Executor, optional
         Where to run; here and one after another by default.  Processes need activations that
         are defined in a module, which a lambda is not.
@@ -110,7 +148,8 @@ def simulate(
         Show a progress bar if it takes more than a few seconds.
     checkpoint : path, optional
         A folder, made if missing, in which every run saves its state now and then and at
-        its end.  A call with the same arguments continues from it; other arguments are refused.
+        its end.  A call with the same arguments goes on from it, bit for bit as without it; so
+        does one with later times, or with more runs.  Other arguments are refused.
 
     Returns
     -------
@@ -156,7 +195,9 @@ def simulate(
     """
     started = time.perf_counter()
     check_instance("task", task, Task)
-    t_eval = check_times("t_eval", t_eval)
+    check_one_clock(t_eval, steps)
+    t_eval = None if t_eval is None else check_times_asked("t_eval", t_eval)
+    steps = None if steps is None else check_steps(steps)
     batch = check_integer("batch", batch, 1, _LARGEST_BATCH)
     eta = check_layer_rate("second_layer_rate", second_layer_rate)
     runs = check_integer("runs", runs, 1)
@@ -168,24 +209,39 @@ def simulate(
     check_executor(executor)
     check_can_be_sent(task, executor)
     check_workers(executor, "twolayer.sgd.run")
+    if stop_at_risk is not None:
+        stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
     asked = Asked(task, start, d, learning_rate, t_eval, seed, method, record, eta, batch)
-    plan, why = make_plan(asked)
+    asked, starts = replace(asked, steps=steps, stop_at_risk=stop_at_risk), [start]
+    if isinstance(start, Trajectory):
+        own = len(start.M) if start.M.ndim == 4 else 1
+        if own > 1 and runs not in (1, own):
+            raise InvalidInput("runs", str(runs), f"{own}, those of the result, or left out")
+        runs = max(runs, own)
+        starts = [going_on("start", start, run=run)[1] for run in range(own)]
+        asked = gone_on(asked, start)
+    if isinstance(starts[0], (Weights, Overlaps)):
+        starts = [with_targets(each, a_star) for each in starts]
+        rule = UpdateRule.of(weight_decay, norm, neuron_rates, starts[0].p)
+        asked = replace(asked, rule=rule)
+    plans = Plans.of(asked, starts)
+    plan, why = plans.first, plans.why
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
-    size = start.p, start.k, plan.d, plan.block, plan.projected, batch
-    what = f"{runs} runs of {samples // batch} steps, on one core"
-    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
+    size = starts[0].p, starts[0].k, plan.d, plan.block, plan.projected, batch
+    what = f"{runs} runs of {samples // batch} steps{of_schedule(learning_rate)}, on one core"
+    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size))
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
     options |= {"started": started, "on_divergence": on_divergence}
     try:
         if checkpoint is None:
-            stopped = _run_all(plan, runs, executor, progress, None, outcomes)
+            stopped = _run_all(plans, runs, executor, progress, None, outcomes)
         else:
             with checkpoints.opened(checkpoint, bytes_needed(plan, runs)) as folder:
                 for number in range(runs):
-                    check(plan, number, folder)
-                stopped = _run_all(plan, runs, executor, progress, folder, outcomes)
+                    check(plans[number], number, folder)
+                stopped = _run_all(plans, runs, executor, progress, folder, outcomes)
     except Exception as error:  # of an executor, or of a function of the user's
         ended = {number: each for number, each in outcomes.items() if not each.interrupted}
         if ended:
@@ -199,7 +255,7 @@ def simulate(
 
 
 def _run_all(
-    plan: Plan,
+    plans: Plans,
     runs: int,
     executor: Executor | None,
     progress: bool,
@@ -207,24 +263,28 @@ def _run_all(
     outcomes: dict[int, Outcome],
 ) -> bool:
     """Every run, here or wherever the executor takes it, into `outcomes`; whether Ctrl-C came."""
-    with Progress(float(runs * max(plan.samples[-1], 1)), "simulate", progress) as bar:
+    samples = max(plans.first.samples[-1], 1)
+    with Progress(float(runs * samples), "simulate", progress) as bar:
         try:
             if executor is None:
-                return _run_here(plan, runs, folder, outcomes, bar)
-            run_there(plan, runs, executor, folder, outcomes, bar)
+                return _run_here(plans, runs, folder, outcomes, bar)
+            run_there(plans, runs, executor, folder, outcomes, bar)
         except KeyboardInterrupt:
             return True
     return False
 
 
 def _run_here(
-    plan: Plan, runs: int, folder: str | None, outcomes: dict[int, Outcome], bar: Progress
+    plans: Plans, runs: int, folder: str | None, outcomes: dict[int, Outcome], bar: Progress
 ) -> bool:
     """One run after another; whether Ctrl-C came."""
+    samples = plans.first.samples[-1]
     for number in range(runs):
-        before = number * plan.samples[-1]
-        outcomes[number] = run(plan, number, folder, lambda n, done=before: bar.to(done + n))
+        before = number * samples
+        outcomes[number] = run(
+            plans[number], number, folder, lambda n, done=before: bar.to(done + n)
+        )
         if outcomes[number].interrupted:
             return True
-        bar.to(before + plan.samples[-1])
+        bar.to(before + samples)
     return False

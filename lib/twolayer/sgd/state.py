@@ -22,6 +22,14 @@ class Outcome:
     blew_up_at: int | None = None
     interrupted: bool = False
 
+    def stopped(self, plan: Plan) -> bool:
+        """Whether its risk is as low as asked for, at the time recorded last."""
+        return self.count > 0 and bool(self.excess_risk[self.count - 1] <= plan.enough)
+
+    def over(self, plan: Plan) -> bool:
+        """Whether there is nothing more to record."""
+        return self.count == plan.samples.size or self.blew_up_at is not None or self.stopped(plan)
+
     @classmethod
     def empty(cls, plan: Plan) -> Outcome:
         """Room for all times of the plan."""
@@ -42,5 +50,6 @@ class State:
 
 def begin(plan: Plan, number: int) -> tuple[State, Outcome]:
     """A run before its first step, with room for what it records."""
-    draws = Draws(plan.seed, number, plan.block, plan.drawn, plan.freedom, plan.gram)
+    sizes = plan.block, plan.drawn, plan.freedom, plan.gram
+    draws = Draws(plan.seed, number, *sizes, plan.stage)
     return State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)

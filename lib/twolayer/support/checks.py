@@ -87,6 +87,14 @@ def check_learning_rate(value: Any) -> float:
     return _check_real("learning_rate", value, allowed, lambda x: 0 < x <= _FASTEST)
 
 
+def check_stop(argument: str, value: Any, noise: float) -> float:
+    """`value` as a population risk that can be reached: above Δ/2."""
+    number, floor = check_positive(argument, value), noise / 2
+    if number <= floor:
+        raise InvalidInput(argument, shown(value), f"above Δ/2 = {floor:g}")
+    return number
+
+
 def check_layer_rate(argument: str, value: Any) -> float:
     """`value` as a learning rate >= 0 of the second layer; far beyond, nothing else would move."""
     number = check_non_negative(argument, value)
@@ -228,7 +236,32 @@ def check_array(
 
 def check_times(argument: str, value: ArrayLike) -> np.ndarray:
     """`value` as a one-dimensional array of times >= 0, each once, given in their order."""
+    return np.unique(check_times_asked(argument, value))
+
+
+def check_times_asked(argument: str, value: ArrayLike) -> np.ndarray:
+    """`value` as a one-dimensional array of times >= 0 in their order, as often as they are."""
     out = check_array(argument, value, (None,))
     if out[0] < 0 or (np.diff(out) < 0).any():
         raise InvalidInput(argument, shown(value), "times >= 0 that do not decrease")
-    return np.unique(out)
+    return out
+
+
+def check_steps(value: ArrayLike) -> np.ndarray:
+    """`value` as whole numbers of SGD steps, int64, in their order, as often as they are."""
+    allowed = "whole numbers of steps >= 0 that do not decrease, at most 2^53"
+    out = check_array("steps", value, (None,))
+    if (out != np.floor(out)).any() or out[-1] > 2**53:
+        raise InvalidInput("steps", shown(value), allowed)
+    if out[0] < 0 or (np.diff(out) < 0).any():
+        raise InvalidInput("steps", shown(value), allowed)
+    return out.astype(np.int64)
+
+
+def check_one_clock(t_eval: object, steps: object) -> None:
+    """Refuse times and steps together, or neither of them."""
+    if t_eval is None and steps is None:
+        allowed = "given: the times to record; or else steps=, the SGD steps after which to"
+        raise InvalidInput("t_eval", "None", allowed)
+    if t_eval is not None and steps is not None:
+        raise InvalidInput("steps", shown(steps), "left out where t_eval is given: one of the two")

@@ -8,15 +8,11 @@ doi:10.1145/1089014.1089020).  scikit-sundae brings it; a browser has none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import numpy as np
 from scipy.integrate import DenseOutput, OdeSolver
 
 from twolayer.support.arrays import Array
-
-#: Whether scikit-sundae is installed.
-HAS_CVODE = find_spec("sksundae") is not None
 
 #: Vectors of the Krylov space, each as long as the state.
 _KRYLOV = 8

@@ -10,24 +10,26 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
 import scipy
 
 from twolayer.support.arrays import Array
 from twolayer.support.checks import InvalidInput, check_fits_in_memory
-from twolayer.support.cvode import CVODE, HAS_CVODE
 from twolayer.support.progress import Progress, warn_of_calls
 from twolayer.support.threads import apart, one_core
+from twolayer.support.warn import warn
 
+#: Whether scikit-sundae is installed.
+HAS_CVODE = find_spec("sksundae") is not None
 #: SciPy's integrators that make a Jacobian, then the one that needs none, and explicit ones.
 DENSE = ("LSODA", "Radau", "BDF")
 IMPLICIT = (*DENSE, "CVODE")
 ODE_METHODS = (*IMPLICIT, "RK45", "DOP853", "RK23")
-
-#: Numbers in flight when a Jacobian is made by differences.
-_IN_FLIGHT = 30_000
+#: Their names, and the choice among them, for whoever checks types.
+Integrator = Literal["auto", "LSODA", "Radau", "BDF", "CVODE", "RK45", "DOP853", "RK23"]
 
 #: Before this time nothing has moved in floating point, and no integrator can choose a step.
 SHORTEST = 1e-100
@@ -49,6 +51,9 @@ _SHORT = 30.0
 
 #: Right-hand sides that a method is likely to need at the start, and at most.
 _FEW, _MANY_TIMES = 60, 3000
+
+#: An integrator stops so many spacings of the time before a jump, and goes on at it.
+_BEFORE = 64
 
 #: States beyond this are taken for a blow-up: their products leave floating point.
 _BLOW_UP = 1e100
@@ -72,10 +77,10 @@ class Path:
     statistics: dict[str, Any]
 
     def warn_if_interrupted(self) -> None:
-        """The warning that a result is shorter than asked for, on the caller's caller."""
+        """The warning that a result is shorter than asked for."""
         if self.interrupted:
             message = f"interrupted: the {self.t.size} times reached are returned"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warn(message, RuntimeWarning)
 
 
 def integrate(
@@ -89,6 +94,7 @@ def integrate(
     jacobian: Callable[[float, Array], Array] | None = None,
     slope: Callable[[float, Array], Array] | None = None,
     reach: Callable[[Array], int | None],
+    jumps: tuple[float, ...] = (),
     foreign: bool = False,
     label: str = "solve",
     progress: bool = True,
@@ -96,10 +102,11 @@ def integrate(
     """Integrate dy/dt = derivative(t, y) from y0 (N,) at t = 0 through times that do not decrease.
 
     Of two `methods` the second takes over from the first, which is explicit, if the equation turns
-    out to be stiff.  `jacobian` is for dense methods, see `differences`, `slope` for `CVODE`.
+    out to be stiff.  `jacobian` is for dense methods, `slope` for `CVODE`.
     `reach` is called with the next states (n, N) in order, to be kept, before they count as
-    reached, and says which of them to stop at, if any.  `foreign` says whether `derivative` calls
-    functions of the user's, which may integrate in their turn.
+    reached, and says which of them to stop at, if any.  At `jumps` > 0, in their order,
+    `derivative` may jump: each method begins anew there, and does not step across.  `foreign` says
+    whether `derivative` calls functions of the user's, which may integrate in their turn.
 
     Raises `KeyboardInterrupt` if interrupted before the first time was reached, `InvalidInput` if
     the last time is, or turns out to be, so far away that nobody would see the end, if a dense
@@ -127,6 +134,7 @@ def integrate(
     looked, pace = (0.0, 0), 0.0
     beside = (method == "LSODA" and foreign) or (method in DENSE and y0.size >= _MANY)
     ask: Callable[..., Any] = _call
+    ends = [*(jump for jump in jumps if jump < t_eval[-1]), t_eval[-1]]
     factors = y0.size**3 / 3 if method in DENSE else 0
 
     def take(reached: float, interpolant: Callable[[], Callable[[Array], Array]]) -> None:
@@ -148,8 +156,9 @@ def integrate(
         extra: dict[str, Any] = {"slope": slope} if method == "CVODE" else {}
         if method in DENSE and jacobian:
             extra["jac"] = asking(jacobian)
-        make = getattr(scipy.integrate, method, CVODE)
-        solver = make(asking(derivative), t, y, t_eval[-1], rtol=rtol, atol=atol, **extra)
+        end = next(each for each in ends if each > t)
+        end -= _BEFORE * np.spacing(end) if end < t_eval[-1] else 0.0
+        solver = _stepper(method)(asking(derivative), t, y, end, rtol=rtol, atol=atol, **extra)
 
     def count() -> None:
         for name in counts:
@@ -202,7 +211,11 @@ def integrate(
                         )
                 take(solver.t, solver.dense_output)
                 bar.to(solver.t)
-                if others and solver.nfev > _HAND_OVER and not done():
+                if solver.status == "finished" and not done():
+                    count()
+                    looked, pace = (solver.t, 0), 0.0
+                    begin(next(each for each in ends if each > solver.t), solver.y)
+                elif others and solver.nfev > _HAND_OVER and not done():
                     count()
                     method, looked, pace = others.pop(0), (solver.t, 0), 0.0
                     begin(solver.t, solver.y)
@@ -232,12 +245,21 @@ def for_stiff(t_end: float) -> tuple[str, ...]:
 
 
 def warn_of_cost(derivative: Callable[[float, Array], Array], y: Array, t_end: float) -> None:
-    """`CostWarning`, on the caller's caller, if right-hand sides will take minutes."""
+    """`CostWarning` if right-hand sides will take minutes."""
     if t_end <= SHORTEST:
         return
     usual = min(_MANY_TIMES, round(_FEW * (1 + t_end) ** 0.4))  # as was seen until 10⁵
     with one_core(_product(y)):
-        warn_of_calls("a right-hand side", lambda: derivative(0.0, y), usual, stacklevel=4)
+        warn_of_calls("a right-hand side", lambda: derivative(0.0, y), usual)
+
+
+def _stepper(method: str) -> Callable[..., Any]:
+    """The class of that name; SciPy's package of integrators is loaded when one is wanted."""
+    if method != "CVODE":
+        return getattr(scipy.integrate, method)
+    from twolayer.support.cvode import CVODE
+
+    return CVODE
 
 
 def _product(y: Array) -> float:
@@ -247,30 +269,3 @@ def _product(y: Array) -> float:
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
-
-
-def differences(
-    derivative: Callable[[float, Array], Array], t: float, y: Array, scale: float
-) -> Array:
-    """The Jacobian (N, N) by forward differences, all perturbed states in a few array calls.
-
-    `derivative` is dy/dt of (t, y), where y may have a leading axis of many states.  The
-    integrators' own differences step in proportion to |y_j|, which is nothing but rounding where
-    an overlap has converged to zero; `scale`, the usual size of an unknown, keeps the step finite.
-
-    Examples
-    --------
-    >>> differences(lambda t, y: y**2, 0.0, np.array([1.0, 0.0]), scale=1.0).round(6)
-    array([[2., 0.],
-           [0., 0.]])
-    """
-    step = np.sqrt(np.finfo(float).eps) * np.maximum(np.abs(y), scale)
-    here = derivative(t, y)
-    out = np.empty((y.size, y.size))
-    size = max(1, _IN_FLIGHT // y.size)
-    for start in range(0, y.size, size):
-        some = np.arange(start, min(start + size, y.size))
-        moved = np.repeat(y[None], some.size, axis=0)
-        moved[np.arange(some.size), some] += step[some]
-        out[:, some] = ((derivative(t, moved) - here) / step[some, None]).T
-    return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,8 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+
+from twolayer.support.warn import warn
 
 #: Seconds before a bar is shown, and those that are warned of.
 DELAY, LONG = 3.0, 60.0
@@ -26,14 +27,14 @@ class CostWarning(UserWarning):
     """Something that will take longer than one would wait for, said before it begins."""
 
 
-def warn_of_minutes(what: str, seconds: float, stacklevel: int) -> None:
+def warn_of_minutes(what: str, seconds: float) -> None:
     """`CostWarning` of what is likely to take more than a minute."""
     if seconds > LONG:
         message = f"{what}: about {seconds / 60:.0f} minutes"
-        warnings.warn(message, CostWarning, stacklevel=stacklevel)
+        warn(message, CostWarning)
 
 
-def warn_of_calls(what: str, call: Callable[[], object], times: int, stacklevel: int) -> None:
+def warn_of_calls(what: str, call: Callable[[], object], times: int) -> None:
     """`CostWarning` if so many calls of something, a `what`, are likely to take minutes.
 
     One is tried, and another if the first may have waited for its machine code.
@@ -42,7 +43,7 @@ def warn_of_calls(what: str, call: Callable[[], object], times: int, stacklevel:
     if each * times > LONG and each < _COMPILING:
         each = _seconds(call)
     message = f"{what} takes {each:.2g} s, and some {times} of them are likely to be needed"
-    warn_of_minutes(message, each * times, stacklevel + 1)
+    warn_of_minutes(message, each * times)
 
 
 def _seconds(call: Callable[[], object]) -> float:

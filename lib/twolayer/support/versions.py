@@ -19,11 +19,12 @@ def provenance(**more: Any) -> dict[str, Any]:
 
 def versions(packages: Iterable[str] = _BEHIND_A_RESULT) -> dict[str, str]:
     """Versions of Python and of these packages; of those that a result depends on by default."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+    return {"python": platform.python_version()} | {name: version_of(name) for name in packages}
 
 
 @cache  # reading it takes longer than a short simulation
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of an installed package, or "absent"."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 import scipy
 
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.divergence import Divergence
+from twolayer.results.trajectory import Trajectory
 from twolayer.support.arrays import Array
 from twolayer.support.integrate import SHORTEST
 from twolayer.support.threads import apart

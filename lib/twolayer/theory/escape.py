@@ -43,7 +43,7 @@ _LOUDEST = 1e12
 
 @dataclass(frozen=True)
 class Plateau:
-    """The uninformative plateau.
+    """The uninformative plateau of the square activation and one target.
 
     Attributes
     ----------
@@ -70,6 +70,7 @@ def plateau(
 ) -> Plateau:
     """Where students that know nothing stay, and how fast they leave.
 
+    Square activation and one target alone.
     From the flow of arXiv:2302.05882 at M = 0; for the spherical case see arXiv:2305.18502.
 
     Parameters
@@ -112,6 +113,7 @@ def plateau(
 def largest_learning_rate(*, noise: float = 0.0, p: int = 1, spherical: bool = False) -> float:
     """The γ from which on nothing is learnt from w ~ N(0, I_d), as d → ∞; see `plateau`.
 
+    Square activation and one target alone.
     Either μ falls to zero, or the norms grow beyond all bounds: Q has no fixed point at M = 0,
     or lies beyond an unstable one at the start.  2/(12 + Δ) for p = 1, on the sphere or not.
 
@@ -137,6 +139,7 @@ def start_variance(
 ) -> float:
     """The variance v >= 1, times d, of a start that stands for start and SGD's noise together.
 
+    Square activation and one target alone.
     In the linear stage each entry of M obeys dM = μ M dt + √(γD/(pd)) dB, so that exp(−∫μ) M
     tends to a normal number of variance (1 + (γ/p) ∫ D exp(−2∫μ) dt)/d, for w ~ N(0, I_d)
     at the start; while Q, from the identity on, goes to its plateau.  If Q started there
@@ -170,6 +173,7 @@ def start_variance(
 def spherical_drift(cosine: ArrayLike, *, learning_rate: float, noise: float = 0.0) -> Array:
     """The drift dm/dt = Ψ^M − (m/2)(Ψ^GF + γΨ^Var) at q = 1, of the cosine m on the sphere.
 
+    Square activation, one student and one target alone.
     It is m [(4 − 24γ)(1 − m²) − 2γΔ], in units of d/γ steps: the flow of arXiv:2302.05882,
     projected; see arXiv:2305.18502.
 
@@ -196,6 +200,7 @@ def spherical_exit_time(
 ) -> Array:
     """The time at which the spherical flow reaches a threshold, in closed form, in d/γ steps.
 
+    Square activation, one student and one target alone.
     u = m² obeys the logistic law du/dt = 2μ u (1 − u/u_∞), u_∞ = μ/(4 − 24γ): it takes
     (1/2μ) log[T (1 − u/u_∞)/(u (1 − T/u_∞))]; 0 from the threshold on, infinite if it is never
     reached.

@@ -47,7 +47,7 @@ def exit_times(
 ) -> np.ndarray:
     """The times at which runs of SGD first have m²/q at the threshold, (runs,), in d/γ steps.
 
-    One student and one target of squared norm d, square activation; every run starts from
+    Square activation, one student and one target (of squared norm d) alone; every run starts from
     weights w ~ N(0, I_d), on the sphere ‖w‖² = d if spherical.  Infinite for a run that did not
     get there by `t_max`, or whose norm grew beyond all bounds.  A step costs the same whatever d
     is, and a run takes of the order of d log(d)/γ of them.  The question, and spherical SGD, are

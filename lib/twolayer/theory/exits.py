@@ -17,10 +17,12 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.flow.terms import TERMS, right_hand_side
+from twolayer.flow.beside import held
+from twolayer.flow.equation import right_hand_side
+from twolayer.flow.terms import TERMS, Terms
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
-from twolayer.results.trajectory import Divergence
+from twolayer.results.divergence import Divergence
 from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
@@ -57,13 +59,14 @@ def exit_time(
     overlaps: Overlaps,
     *,
     learning_rate: float,
-    terms: str = "full",
+    terms: Terms = "full",
     spherical: bool = False,
     threshold: float = 0.5,
     t_max: float = 1000.0,
 ) -> float:
     """The time at which the flow has a share of the students' norm in the span of the targets.
 
+    Of any activation, and any number of targets.
     The share is tr(M P⁻¹ Mᵀ)/tr Q; for p = k = 1 it is the squared cosine.  Time is in units of
     p d/γ steps, infinite if the threshold is not reached by `t_max`.
 
@@ -128,6 +131,7 @@ def exit_quantiles(
 ) -> Array:
     """Quantiles of the exit time of SGD from w ~ N(0, I_d), as theory has it, in p d/γ steps.
 
+    Square activation and one target alone.
     The flow from M = √(v/d) ξ: the exit time falls with ‖ξ‖², which is chi-squared with p
     degrees of freedom.  Right as d → ∞; the size of a step, γ/(pd), is neglected.  Derived on the
     page "Time to learn" of the book; see also arXiv:2305.18502.
@@ -167,6 +171,7 @@ def mean_exit_time(
 ) -> float:
     """The mean of the exit time of SGD from w ~ N(0, I_d), p = 1, in units of d/γ steps.
 
+    Square activation and one target alone.
     The mean over ξ of the flow's exit time from m = √(v/d) ξ.  It diverges as −log(ξ²)/(2μ) at
     ξ = 0; that part is known, and what is left is smooth, for Gauss-Hermite quadrature.  Arguments
     and source are those of `exit_quantiles`.
@@ -242,10 +247,4 @@ def _first_crossing(
 
 def _on_the_sphere(rhs: Rhs) -> Rhs:
     """The flow with the growth of each student's norm taken off."""
-
-    def projected(Q: Array, M: Array) -> tuple[Array, Array]:
-        dQ, dM = rhs(Q, M)
-        growth = np.diagonal(dQ) / (2 * np.diagonal(Q))
-        return dQ - (growth[:, None] + growth) * Q, dM - growth[:, None] * M
-
-    return projected
+    return lambda Q, M: held(*rhs(Q, M), Q, M)

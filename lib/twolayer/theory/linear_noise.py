@@ -192,7 +192,7 @@ def fluctuations(
     if t_eval[-1] > SHORTEST:
         with one_core(state.size**3):
             start, usual = partial(terms, 0.0, flow.start), round(_USUAL * (1 + t_eval[-1]) ** 0.25)
-            warn_of_calls("a Jacobian with its D", start, usual, stacklevel=3)
+            warn_of_calls("a Jacobian with its D", start, usual)
     how = {"learning_rate": learning_rate, "batch": batch, "progress": False}
     ode = solve(task, overlaps, t_eval=t_eval, **how)
     if ode.t.size < t_eval.size:  # `solve` returns what it has
