@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
 from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import Spectrum, fits_spectrum
 from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
@@ -222,9 +225,23 @@ class Weights:
         """Dimension of the data."""
         return self.W.shape[1]
 
-    def overlaps(self) -> Overlaps:
-        """The overlaps of these weights, at a cost of O(d (p + k)²)."""
+    @overload
+    def overlaps(self, spectrum: None = None) -> Overlaps: ...
+    @overload
+    def overlaps(self, spectrum: Spectrum) -> SpectralOverlaps: ...
+    def overlaps(self, spectrum: Spectrum | None = None) -> Overlaps | SpectralOverlaps:
+        """The overlaps of these weights, at a cost of O(d (p + k)²).
+
+        With the spectrum of the inputs, by whose eigenspaces the coordinates are then ordered,
+        those in every eigenspace.
+        """
         W, W_star, d = self.W, self.W_star, self.d
+        if spectrum is not None:
+            fits_spectrum(spectrum, d)
+            each = ((W[:, here], W_star[:, here]) for here in spectrum.columns())
+            blocks = [(w @ w.T / d, w @ v.T / d, v @ v.T / d) for w, v in each]
+            Q, M, P = map(np.array, zip(*blocks, strict=True))
+            return SpectralOverlaps(spectrum, Q, M, P, self.a, self.a_star)
         Q, M, P = W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d
         return Overlaps(Q, M, P, self.a, self.a_star)
 
