@@ -23,7 +23,7 @@ from twolayer.problem import (
     excess_risk,
     risk,
 )
-from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
+from twolayer.results import Divergence, MeanFieldTrajectory, SpectralTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
@@ -41,6 +41,7 @@ __all__ = [
     "Particles",
     "QuadratureWarning",
     "SpectralOverlaps",
+    "SpectralTrajectory",
     "Spectrum",
     "Task",
     "Trajectory",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,10 +16,13 @@ from numpy.typing import ArrayLike
 from twolayer.flow.accuracy import refined
 from twolayer.flow.clock import times_of
 from twolayer.flow.method import method_for
+from twolayer.flow.spectral_field import SpectralFlow
 from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
-from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.overlaps import Overlaps, isotropic
+from twolayer.problem.spectral_overlaps import SpectralOverlaps, pooled
+from twolayer.problem.spectrum import same_dimension
 from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
 from twolayer.results.going_on import (
     check_counted,
@@ -28,6 +32,7 @@ from twolayer.results.going_on import (
     steps_made,
     with_targets,
 )
+from twolayer.results.spectral_trajectory import trajectory_of
 from twolayer.results.trajectory import Divergence, Trajectory, named
 from twolayer.schedules import Constant, Schedule, rate_of_time
 from twolayer.support.checks import (
@@ -50,7 +55,7 @@ from twolayer.support.versions import provenance
 
 def solve(
     task: Task,
-    overlaps: Overlaps | Trajectory,
+    overlaps: Overlaps | SpectralOverlaps | Trajectory,
     *,
     t_eval: ArrayLike | None = None,
     steps: ArrayLike | None = None,
@@ -71,9 +76,9 @@ def solve(
     Parameters
     ----------
     task : Task
-    overlaps : Overlaps or Trajectory
-        State at t = 0; or a result to go on from, of one run, at its last time: `task` and all
-        else may be others.
+    overlaps : Overlaps, SpectralOverlaps or Trajectory
+        State at t = 0, also under inputs with a spectrum, ``weights.overlaps(spectrum)``; or a
+        result to go on from, of one run, at its last time: `task` and all else may be others.
     t_eval : array_like, shape (T,)
         Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ SGD
         steps; results are at exactly these.
@@ -96,9 +101,9 @@ def solve(
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
         pre-activations (`flow`), whether it is asked by `steps` or not; at least the rank of P.
-        Infinite by default.  Other terms, and batches, have no d: there it is refused, but for
-        `steps` and schedules in steps or samples, whose times it says, and then it changes the
-        equation in nothing.
+        Infinite by default; that of the spectrum, if there is one.  Other terms, and batches, have
+        no d: there it is refused, but for `steps` and schedules in steps or samples, whose times
+        it says, and then it changes the equation in nothing.
     a_star : array_like, shape (k,), optional
         Second layer of the targets, instead of the one of `overlaps`.
     second_layer_rate : float
@@ -181,8 +186,11 @@ def solve(
             raise InvalidInput("overlaps", f"a result of {len(result.M)} runs", allowed)
         begins, overlaps = going_on("overlaps", result)
         t_asked = None if t_asked is None else later(t_asked, begins, step_of(result))
-    check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
-    overlaps = with_targets(overlaps, a_star)
+    spectrum = overlaps.spectrum if isinstance(overlaps, SpectralOverlaps) else None
+    if spectrum is None:
+        wanted = "a twolayer.Overlaps (weights have overlaps())"
+        check_instance("overlaps", overlaps, Overlaps, wanted)
+    overlaps = isotropic(with_targets(overlaps, a_star))
     check_choice("terms", terms, TERMS)
     check_choice("method", method, ("auto", *ODE_METHODS))
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
@@ -199,6 +207,8 @@ def solve(
     if steps is not None and d is None:
         raise InvalidInput("d", "None", "given with steps, whose times are steps · γ/(p d)")
     d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
+    if d is not None and spectrum is not None:
+        same_dimension(spectrum, d)
     clock_alone = terms != "full" or ((counts or steps is not None) and batch > 1)
     d_of_terms = None if clock_alone else d
     made = 0.0 if result is None else steps_made(result, d)
@@ -216,7 +226,10 @@ def solve(
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
     T, p, k = t_eval.size, overlaps.p, overlaps.k
-    Q, M, a, risks = np.empty((T, p, p)), np.empty((T, p, k)), np.empty((T, p)), np.empty(T)
+    spectral = isinstance(overlaps, SpectralOverlaps)
+    whole_of = partial(pooled, spectrum if spectral else None)
+    lead = (T, len(spectrum)) if spectral else (T,)
+    Q, M, a, risks = np.empty((*lead, p, p)), np.empty((*lead, p, k)), np.empty((T, p)), np.empty(T)
     reached = 0
 
     def reach(some: np.ndarray) -> int | None:  # not at the end, where Ctrl-C would wait for it
@@ -224,15 +237,18 @@ def solve(
         new = slice(reached, reached + len(some))
         reached = new.stop
         Q[new], M[new], a[new] = flow.unpack(some)
-        risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], overlaps.a_star)
+        state = whole_of(Q[new]), whole_of(M[new]), overlaps.P, a[new]
+        risks[new] = excess_risks_of(task, *state, overlaps.a_star)
         return next(iter(np.flatnonzero(risks[new] <= enough)), None)
 
     chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
 
-    def flow_of(task: Task) -> Flow | SpanFlow:
+    def flow_of(task: Task) -> Flow | SpanFlow | SpectralFlow:
         if chosen.in_span:
             return SpanFlow(task, overlaps)
-        return Flow(task, overlaps, terms, gamma, eta, batch, d_of_terms)
+        return (SpectralFlow if spectral else Flow)(
+            task, overlaps, terms, gamma, eta, batch, d_of_terms
+        )
 
     flow = flow_of(task)
     warn_of_cost(flow.derivative, flow.start, since[-1])
@@ -257,9 +273,13 @@ def solve(
         if path.interrupted or path.failure:
             break
         n = path.t.size
-        some = {n - 1, int(np.trace(Q[:n], axis1=1, axis2=2).argmax())}  # the largest are hard
+        some = {
+            n - 1,
+            int(np.trace(whole_of(Q[:n]), axis1=1, axis2=2).argmax()),
+        }  # the largest are hard
         states = [(overlaps.Omega, overlaps.a)]
-        states += [(assemble(Q[n], M[n], overlaps.P), a[n]) for n in sorted(some)]
+        ends = [(whole_of(Q[n]), whole_of(M[n]), n) for n in sorted(some)]
+        states += [(assemble(Q_n, M_n, overlaps.P), a[n]) for Q_n, M_n, n in ends]
         try:
             finer, seen = refined(exact, states, overlaps.a_star, terms, d_of_terms)
         except KeyboardInterrupt:  # the solution is there, and not to be lost
@@ -269,11 +289,12 @@ def solve(
         exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
     n = path.t.size
     on = {} if result is None else {"begins": begins, "before": made, "stage": result.stage + 1}
-    trajectory = Trajectory(
+    trajectory = trajectory_of(
+        spectrum,
         t=t_eval[:n],
         Q=Q[:n],
         M=M[:n],
-        P=overlaps.P,
+        P=overlaps.P_blocks if spectral else overlaps.P,
         excess_risk=risks[:n],
         task=task,
         a=a[:n] if eta else overlaps.a,

@@ -291,6 +291,14 @@ class Weights:
         return cls(M @ W_star, W_star)
 
 
+def isotropic(overlaps: Overlaps | SpectralOverlaps) -> Overlaps | SpectralOverlaps:
+    """The same state, without blocks if there is but one: isotropic inputs."""
+    if isinstance(overlaps, Overlaps) or len(overlaps.spectrum) > 1:
+        return overlaps
+    blocks = overlaps.Q_blocks[0], overlaps.M_blocks[0], overlaps.P_blocks[0]
+    return Overlaps(*blocks, overlaps.a, overlaps.a_star)
+
+
 def no_second_layer(overlaps: Overlaps) -> None:
     """Refuse what is no overlaps, or has a second layer other than ones."""
     check_instance("overlaps", overlaps, Overlaps)

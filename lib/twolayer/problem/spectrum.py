@@ -265,8 +265,14 @@ class Spectrum:
         return cls([ratio * low, low], [first, d - first])
 
 
+def same_dimension(spectrum: Spectrum, d: int) -> None:
+    """Refuse a dimension d other than that of the spectrum."""
+    if spectrum.d != d:
+        raise InvalidInput("d", str(d), f"{spectrum.d}, that of the spectrum, or left out")
+
+
 def fits_spectrum(spectrum: Spectrum, d: int) -> None:
-    """Refuse what is no spectrum, or of other data than in d dimensions."""
+    """Refuse what is no spectrum, or not that of data in d dimensions."""
     check_instance("spectrum", spectrum, Spectrum)
     if spectrum.d != d:
         allowed = f"of dimensions that add up to {d}, the dimension of the weights"

@@ -4,6 +4,7 @@ Builds on the problem and on files.
 """
 
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.spectral_trajectory import SpectralTrajectory
 from twolayer.results.trajectory import Divergence, Trajectory
 
-__all__ = ["Divergence", "MeanFieldTrajectory", "Trajectory"]
+__all__ = ["Divergence", "MeanFieldTrajectory", "SpectralTrajectory", "Trajectory"]
