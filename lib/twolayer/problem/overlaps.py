@@ -14,7 +14,15 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.problem.matrices import TOLERANCE, assemble, check_dimension, second_layer, symmetric
+from twolayer.problem.matrices import (
+    TOLERANCE,
+    assemble,
+    check_dimension,
+    counted,
+    factor,
+    second_layer,
+    symmetric,
+)
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.problem.spectrum import Spectrum, fits_spectrum
 from twolayer.support.arrays import set_fields
@@ -30,8 +38,6 @@ from twolayer.support.checks import (
 )
 from twolayer.support.html import ranges
 
-#: Eigenvalues of Ω below this much of the largest do not count for its rank.
-RANK_TOLERANCE = 1e-13
 #: From this dimension on unit vectors are hardly meant.
 _HIGH = 10
 
@@ -127,18 +133,11 @@ class Overlaps:
     @property
     def rank(self) -> int:
         """Dimension of the span of all students and targets."""
-        return int(_counted(np.linalg.eigvalsh(self.Omega)).sum())
+        return int(counted(np.linalg.eigvalsh(self.Omega)).sum())
 
     def factor(self) -> np.ndarray:
         """F (p + k, rank) with F Fᵀ = Ω, students first; costs O((p + k)³)."""
-        values, vectors = np.linalg.eigh(self.Omega)
-        kept = _counted(values)
-        rows = vectors[:, kept] * np.sqrt(values[kept])
-        # Vectors of equal eigenvalues are any, and rounding would choose them, another way on
-        # another processor: turned to numbers that are the same everywhere, there is one choice.
-        fixed = np.random.default_rng(0).standard_normal(rows.shape)
-        turn, triangle = np.linalg.qr(rows.T @ fixed)
-        return rows @ (turn * np.sign(np.diagonal(triangle)))
+        return factor(self.Omega)
 
     def embed(self, d: int, seed: int = 0) -> Weights:
         """Weights in dimension d >= `rank` with exactly these overlaps, turned at random.
@@ -160,11 +159,6 @@ class Overlaps:
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
         vectors = np.sqrt(d) * rows @ frame.T
         return Weights(vectors[: self.p], vectors[self.p :], self.a, self.a_star)
-
-
-def _counted(values: np.ndarray) -> np.ndarray:
-    """Which eigenvalues of Ω, the largest last, count for its rank."""
-    return values > RANK_TOLERANCE * max(values[-1], 0.0)
 
 
 @dataclass(frozen=True, eq=False)

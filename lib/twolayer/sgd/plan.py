@@ -16,9 +16,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
+from twolayer.problem.spectral_overlaps import SpectralOverlaps, pooled
+from twolayer.problem.spectrum import Spectrum
 from twolayer.problem.task import Task, known_by
 from twolayer.schedules import shifted
 from twolayer.sgd.clock import pace_and_steps
+from twolayer.sgd.groups import Groups, hold
 from twolayer.sgd.method import by_batches, choose
 from twolayer.sgd.pace import Counted, Held
 from twolayer.support.checks import (
@@ -72,6 +75,10 @@ class Plan:
     begins, before, stage : float, int, int
         Of what goes on from a result: the time and the steps it begins at, and how many results
         are before it, each of which has drawn its own samples.
+    spectrum : Spectrum, optional
+        That of the inputs, for the result.
+    groups : Groups, optional
+        Of more than one eigenspace, in which columns they are held, and which are turned.
     """
 
     task: Task
@@ -96,6 +103,8 @@ class Plan:
     begins: float = 0.0
     before: int = 0
     stage: int = 0
+    spectrum: Spectrum | None = None
+    groups: Groups | None = None
 
     @property
     def enough(self) -> float:
@@ -125,8 +134,14 @@ class Plan:
 
     @cached_property
     def P(self) -> np.ndarray:
-        """Overlaps of the targets, (k, k)."""
+        """Overlaps of the targets, (k, k), or in each eigenspace, (G, k, k)."""
+        if self.groups is not None:
+            return self.groups.blocks_of(self.targets, self.targets)
         return self.targets @ self.targets.T
+
+    def whole(self, overlaps: np.ndarray) -> np.ndarray:
+        """What is recorded as the covariance of pre-activations."""
+        return pooled(None if self.groups is None else self.spectrum, overlaps)
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -149,6 +164,7 @@ class Plan:
             "batch": self.batch,
             "stop at risk": self.stop_at_risk,
             "begins": [self.begins, self.before, self.stage],
+            **({} if self.groups is None else {"spectrum": self.groups.known_by}),
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }
 
@@ -160,6 +176,8 @@ class Plan:
     @property
     def drawn(self) -> int:
         """Coordinates of a sample that are drawn: those of the span of all weights, or d."""
+        if self.groups is not None:
+            return self.students.shape[1]  # all are in what `GroupDraws` gives
         return len(self.students) + len(self.targets) if self.projected else self.d
 
     @property
@@ -192,6 +210,7 @@ class Asked:
     begins: float = 0.0
     before: int = 0
     stage: int = 0
+    spectrum: Spectrum | None = None
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -203,11 +222,18 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     rate = shifted(asked.learning_rate, asked.begins, asked.before, batch)
     gamma = check_schedule(rate)
     d = _dimension(start, asked.d)
-    method, block, why = choose(asked.method, start.p, start.k, d, batch)
-    gram = min(start.p, block) if by_batches(start.p, batch, block) else block
-    width = start.p + start.k + gram if method == "projected" else 0
-    check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
-    students, targets, scale = _coordinates(start, d, width)
+    groups = None
+    if asked.spectrum is not None and len(asked.spectrum) > 1:
+        groups, why = hold(asked.method, start.p, start.k, asked.spectrum, batch)
+        method, block = "projected" if groups.projected else "direct", groups.block
+        check_fits_in_memory("d", d, 2 * (start.p + start.k) * sum(groups.widths))
+        students, targets, scale = *groups.coordinates(start), 1.0
+    else:
+        method, block, why = choose(asked.method, start.p, start.k, d, batch)
+        gram = min(start.p, block) if by_batches(start.p, batch, block) else block
+        width = start.p + start.k + gram if method == "projected" else 0
+        check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
+        students, targets, scale = _coordinates(start, d, width)
     since = None if asked.t_eval is None else np.maximum(asked.t_eval - asked.begins, 0.0)
     more = None if asked.steps is None else asked.steps - asked.before
     units = gamma, rate, block, batch, start.p * d * batch
@@ -241,6 +267,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         begins=asked.begins,
         before=asked.before,
         stage=asked.stage,
+        spectrum=asked.spectrum,
+        groups=groups,
     )
     if asked.t_eval is None:
         plan = replace(plan, t_asked=plan.times(batch * steps))
@@ -277,6 +305,8 @@ def _dimension(start: Weights | Overlaps, d: int | None) -> int:
         if d is not None and check_integer("d", d, 1) != start.d:
             raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
         return start.d
+    if isinstance(start, SpectralOverlaps):
+        return start.spectrum.d
     if not isinstance(start, Overlaps):
         raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
     if d is None:

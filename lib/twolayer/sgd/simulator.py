@@ -16,10 +16,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any
 
 from numpy.typing import ArrayLike
 
-from twolayer.problem.overlaps import Overlaps, Weights
+from twolayer.problem.overlaps import Overlaps, Weights, isotropic
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import Spectrum, fits_spectrum, same_dimension
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.results.going_on import (
     check_counted,
@@ -34,6 +37,7 @@ from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
+from twolayer.sgd.groups import step_cost
 from twolayer.sgd.method import METHODS, Method, cost
 from twolayer.sgd.plan import RECORDS, Asked, Plans, Record
 from twolayer.sgd.resume import bytes_needed, check
@@ -53,6 +57,7 @@ from twolayer.support.checks import (
     check_steps,
     check_stop,
     check_times_asked,
+    shown,
 )
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress, warn_of_minutes
@@ -63,7 +68,7 @@ _LARGEST_BATCH = 4096
 
 def simulate(
     task: Task,
-    start: Weights | Overlaps | Trajectory,
+    start: Weights | Overlaps | SpectralOverlaps | Trajectory,
     *,
     learning_rate: float | Callable[[float], float],
     t_eval: ArrayLike | None = None,
@@ -71,6 +76,7 @@ def simulate(
     second_layer_rate: float = 0.0,
     batch: int = 1,
     d: int | None = None,
+    spectrum: Spectrum | None = None,
     a_star: ArrayLike | None = None,
     runs: int = 1,
     seed: int = 0,
@@ -87,7 +93,7 @@ def simulate(
     Parameters
     ----------
     task : Task
-    start : Weights, Overlaps or Trajectory
+    start : Weights, Overlaps, SpectralOverlaps or Trajectory
         State at t = 0, the same for all runs; or a result to go on from, each run from its own
         last state, by samples that are new to it: `task` and all else may be others.
     learning_rate : float or callable
@@ -103,8 +109,11 @@ def simulate(
         In place of `t_eval`: the steps after which to record, >= 0, or from that on with which
         the result ends, that do not decrease.
     d : int
-        Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result by
-        default.
+        Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result, or
+        of a spectrum, by default.
+    spectrum : Spectrum, optional
+        With weights, whose coordinates are then ordered by eigenspace: samples x ~ N(0, Σ/d) of
+        this covariance.  Overlaps in the eigenspaces have it in them.
     runs : int
         Number of independent runs; those of a result.
     seed : int
@@ -209,15 +218,18 @@ def simulate(
         runs = max(runs, own)
         starts = [going_on("start", start, run=run)[1] for run in range(own)]
         asked = _later(asked, start)
-    if isinstance(starts[0], (Weights, Overlaps)):
+    if isinstance(starts[0], (Weights, Overlaps, SpectralOverlaps)):
         starts = [with_targets(each, a_star) for each in starts]
+    asked = _with_spectrum(asked, starts[0], spectrum)
+    starts = [isotropic(each) if isinstance(each, SpectralOverlaps) else each for each in starts]
     plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
     size = starts[0].p, starts[0].k, plan.d, plan.block, plan.projected, batch
+    each = cost(*size) if plan.groups is None else step_cost(plan.groups, *size[:2])
     what = f"{runs} runs of {samples // batch} steps{of_schedule(learning_rate)}, on one core"
-    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size), stacklevel=3)
+    warn_of_minutes(what, 1e-6 * runs * samples * each, stacklevel=3)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
     options |= {"started": started, "on_divergence": on_divergence}
@@ -239,6 +251,27 @@ def simulate(
     trajectory = gather(plan, outcomes, runs, stopped=stopped, **options)
     warn_unless_settled(risk_error(trajectory))
     return trajectory
+
+
+def _with_spectrum(asked: Asked, start: Any, given: Spectrum | None) -> Asked:
+    """What is asked for, with the spectrum that is given, or that of the start."""
+    own = start.spectrum if isinstance(start, SpectralOverlaps) else None
+    spectrum = own if given is None else given
+    if spectrum is None:
+        return asked
+    if own is not None:
+        if spectrum != own:
+            raise InvalidInput("spectrum", shown(given), f"left out, or that of the start, {own!r}")
+        if asked.d is not None:
+            same_dimension(own, check_integer("d", asked.d, 1))
+        asked = replace(asked, d=own.d)
+    elif isinstance(start, Weights):
+        fits_spectrum(spectrum, start.d)
+    else:
+        allowed = "left out: overlaps in eigenspaces, weights.overlaps(spectrum), have one in them"
+        raise InvalidInput("spectrum", shown(spectrum), allowed)
+    plain = Spectrum(spectrum.eigenvalues, spectrum.dimensions)  # runs want no eigenvectors
+    return replace(asked, spectrum=plain)
 
 
 def _later(asked: Asked, start: Trajectory) -> Asked:
