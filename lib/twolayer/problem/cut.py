@@ -60,11 +60,30 @@ def cut(eigenvalues: Array, groups: int) -> tuple[Array, Array]:
 
 
 def _ends(eigenvalues: Array, parts: int) -> Array:
-    """Where to cut: each part has its share of the dimensions, and of the range of log s."""
-    logs = -np.log(np.maximum(eigenvalues, _SMALL * eigenvalues.mean()))
-    range_ = logs[-1] - logs[0]
-    along = np.linspace(0, 1, logs.size) + ((logs - logs[0]) / range_ if range_ > 0 else 0.0)
-    return np.unique(np.searchsorted(along, 2 * np.arange(1, parts) / parts))
+    """Where to cut: again and again the part that is the worst, where it does most.
+
+    So the parts of more groups are parts of those of fewer.
+    """
+    sums = [np.concatenate(([0.0], np.cumsum(eigenvalues**n))) for n in (1, 2)]
+    floor = _SMALL * eigenvalues.mean()
+
+    def badness(start: Array | int, stop: Array | int) -> Array:
+        """Of parts: their dimensions, and what they have of E‖x‖², times (σ/μ)³."""
+        size = np.subtract(stop, start)
+        mean, square = ((each[stop] - each[start]) / size for each in sums)
+        spread = np.sqrt(np.maximum(square - mean**2, 0.0)) / np.maximum(mean, floor)
+        return size * (1 + mean) * spread**3
+
+    ends = [0, eigenvalues.size]
+    while len(ends) <= parts:
+        worst = int(np.argmax(badness(np.array(ends[:-1]), np.array(ends[1:]))))
+        start, stop = ends[worst], ends[worst + 1]
+        if stop - start < 2:
+            break
+        middle = np.arange(start + 1, stop)
+        best = int(np.argmin(badness(start, middle) + badness(middle, stop)))
+        ends.insert(worst + 1, int(middle[best]))
+    return np.array(ends[1:-1], dtype=int)
 
 
 def _pair(part: Array) -> tuple[Array, Array]:
