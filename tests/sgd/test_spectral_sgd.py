@@ -101,13 +101,13 @@ def test_one_eigenspace_is_the_isotropic_simulation_bit_for_bit(method):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("erf", {}), ("square", {}), ("erf", {"batch": 4, "second_layer_rate": 0.2}), (cubic, {})],
-    ids=["erf", "square", "batches, second layer", "own"],
+    [("erf", {}), ("square", {}), ("erf", {"batch": 4, "second_layer_rate": 0.2})],
+    ids=["erf", "square", "batches, second layer"],
 )
 def test_projected_and_direct_have_the_same_law(name, options):
     """One eigenspace is small and kept whole, two are turned; finite-d effects are large.
 
-    Two-sample Kolmogorov-Smirnov, 500 runs each, on the risk and on entries of Q^g and M^g of
+    Two-sample Kolmogorov-Smirnov, 400 runs each, on the risk and on entries of Q^g and M^g of
     every eigenspace at two times, and on a function of the whole path.  Bonferroni over the
     twenty: a false alarm has probability 1e-4 for each case.
     """
@@ -119,9 +119,9 @@ def test_projected_and_direct_have_the_same_law(name, options):
             task,
             weights,
             spectrum=spectrum,
-            learning_rate=0.04 if name == "square" else 0.8,
-            t_eval=[0.5, 2.0, 3.0],
-            runs=500,
+            learning_rate=0.1 if name == "square" else 0.8,
+            t_eval=np.array([0.5, 2.0, 3.0]) / (4 if name == "square" else 1),
+            runs=400,
             seed=seed,
             method=method,
             **options,
@@ -138,6 +138,17 @@ def test_projected_and_direct_have_the_same_law(name, options):
     p_values = [ks_2samp(a, b).pvalue for a, b in zip(*statistics, strict=True)]
     assert len(p_values) == 20
     assert min(p_values) > 1e-4 / len(p_values)
+
+
+def test_functions_of_ones_own_take_the_same_steps():
+    """By NumPy what the kernels do compiled, turned eigenspaces included, from the same numbers."""
+    weights, spectrum = gaussian(400, p=3, k=2), tl.Spectrum([9.1, 363.6 / 396], [4, 396])
+    common = {"learning_rate": 0.5, "t_eval": [0.0, 0.05, 0.3], "runs": 2, "method": "projected"}
+    ours = tl.simulate(tl.Task("tanh", noise=0.1), weights, spectrum=spectrum, **common)
+    own = tl.Activation.of(np.tanh, derivative=lambda x: 1 / np.cosh(x) ** 2, name="own")
+    run = tl.simulate(tl.Task(own, noise=0.1), weights, spectrum=spectrum, **common)
+    np.testing.assert_allclose(run.Q_blocks, ours.Q_blocks, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(run.M_blocks, ours.M_blocks, rtol=1e-9, atol=1e-11)
 
 
 def test_samples_of_turned_eigenspaces_are_those_of_the_isotropic_method():
