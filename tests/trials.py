@@ -27,7 +27,8 @@ import numpy as np
 from twolayer.flow.solver import solve
 from twolayer.problem.overlaps import Weights
 from twolayer.problem.task import Task
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.divergence import Divergence
+from twolayer.results.trajectory import Trajectory
 from twolayer.sgd import checkpoint
 from twolayer.sgd import run as chain
 from twolayer.sgd.simulator import simulate

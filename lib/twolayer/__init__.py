@@ -29,7 +29,8 @@ from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
 from twolayer.support.versions import version_of
 from twolayer.sweeps import sweep
-from twolayer.theory.fixed_points import fixed_point, jacobian, plateaus
+from twolayer.theory.fixed_points import fixed_point, jacobian
+from twolayer.theory.plateaus import plateaus
 
 __all__ = [
     "Activation",

@@ -75,13 +75,14 @@ def time_to(
     """
     if not isinstance(result, MeanFieldTrajectory):
         check_instance("result", result, Trajectory, "of solve, simulate or solve_mean_field")
-    enough = check_stop("risk", risk, result.task.noise) - result.task.noise / 2
+    risk = check_stop("risk", risk, result.task.noise)
+    enough = risk - result.task.noise / 2
     known = result.parameters.get("learning_rate")
     same = learning_rate is None or (callable(learning_rate) and named(learning_rate) == known)
     if not same:
         allowed = f"left out, or the schedule that the result was made with (it has {known!r})"
         raise InvalidInput("learning_rate", shown(learning_rate), allowed)
-    low = result.excess_risk <= enough
+    low = result.risk <= risk  # as recorded: a difference of the two would be rounded
     first = low.argmax(-1) if result.t.size else np.zeros(low.shape[:-1], int)
     if result.M.ndim == 4:
         return np.where(low.any(-1), result.t[first] if result.t.size else np.nan, np.nan)

@@ -7,7 +7,8 @@ import twolayer as tl
 from twolayer.activations.erf import Erf
 from twolayer.activations.square import Square
 from twolayer.flow import method as choice
-from twolayer.flow.terms import TERMS, flow_at_any_rate
+from twolayer.flow.equation import flow_at_any_rate
+from twolayer.flow.terms import TERMS
 from twolayer.support import integrate as integrating
 from twolayer.support import progress
 from twolayer.support.arrays import writable

@@ -8,6 +8,7 @@ from scipy.integrate import solve_ivp
 import twolayer as tl
 from companion.claims.printed import printed_values
 from twolayer.support import integrate as stepping
+from twolayer.support.differences import differences
 from twolayer.support.unknowns import Unknowns
 
 LEARNING_RATE = 0.4
@@ -113,7 +114,7 @@ def test_the_jacobian_by_differences():
         return state.pack(*rhs(*state.unpack(y)))
 
     y = state.pack(ov.Q, ov.M)
-    jacobian = stepping.differences(derivative, 0.0, y, scale=1.0)
+    jacobian = differences(derivative, 0.0, y, scale=1.0)
     h = 1e-5
     central = np.stack(
         [(derivative(0, y + h * e) - derivative(0, y - h * e)) / (2 * h) for e in np.eye(y.size)], 1

@@ -15,7 +15,7 @@ import pytest
 import trials
 
 import twolayer as tl
-from twolayer.sgd import checkpoint, plan, resume
+from twolayer.sgd import checkpoint, plan, planning, resume
 from twolayer.sgd import run as chain
 from twolayer.sgd.state import begin
 from twolayer.support import netcdf as storage
@@ -80,8 +80,8 @@ def test_a_damaged_checkpoint_is_named_set_aside_and_redone(kept, how):
 def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     """Whoever can write a file can seal it: its content must fit, too."""
     folder, whole = kept
-    this, _ = plan.make_plan(
-        plan.Asked(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
+    this, _ = planning.make_plan(
+        planning.Asked(TASK, START, None, 0.2, COMMON["t_eval"], 4, "auto", "overlaps")
     )
     state, outcome = begin(this, 1)
     fields = {

@@ -17,7 +17,7 @@ from twolayer.sgd import elsewhere
 from twolayer.sgd import run as chain
 from twolayer.sgd import simulator as sgd_module
 from twolayer.sgd.draws import Draws
-from twolayer.sgd.plan import Asked, make_plan
+from twolayer.sgd.planning import Asked, make_plan
 
 NAMES = ["erf", "square"]
 NOISE, LEARNING_RATE = 0.04, 0.5

@@ -15,7 +15,7 @@ from scipy.integrate import odeint, solve_ivp
 
 import twolayer as tl
 from twolayer.explorer.compute import compute
-from twolayer.flow import solver as ode
+from twolayer.flow import following as ode
 from twolayer.sgd import run as chain
 from twolayer.support import integrate as stepping
 from twolayer.support.threads import _SmallWork, apart, on_all_cores, one_core

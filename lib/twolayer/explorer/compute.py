@@ -23,8 +23,9 @@ from twolayer.mean_field.particles import Particles
 from twolayer.mean_field.solver import solve_mean_field
 from twolayer.problem.overlaps import Weights
 from twolayer.problem.task import Task
+from twolayer.results.divergence import Divergence
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.trajectory import Trajectory
 from twolayer.sgd.simulator import simulate
 from twolayer.support.progress import listening
 

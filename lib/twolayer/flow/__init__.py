@@ -3,17 +3,9 @@
 Builds on the problem, its expectations and the results.
 """
 
+from twolayer.flow.equation import right_hand_side
 from twolayer.flow.solver import solve
-from twolayer.flow.terms import (
-    TERMS,
-    psi_a,
-    psi_GF,
-    psi_M,
-    psi_noise,
-    psi_Var,
-    right_hand_side,
-    second_layer_force,
-)
+from twolayer.flow.terms import TERMS, psi_a, psi_GF, psi_M, psi_noise, psi_Var, second_layer_force
 
 __all__ = [
     "TERMS",

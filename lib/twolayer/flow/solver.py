@@ -7,23 +7,21 @@ their span; `method` decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.flow.accuracy import refined
 from twolayer.flow.clock import times_of
+from twolayer.flow.following import follow
 from twolayer.flow.method import method_for
 from twolayer.flow.spectral_field import SpectralFlow
 from twolayer.flow.terms import TERMS, Terms, dimension
 from twolayer.flow.vector_field import Flow, SpanFlow
-from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, isotropic
-from twolayer.problem.spectral_overlaps import SpectralOverlaps, pooled
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.problem.spectrum import same_dimension
-from twolayer.problem.task import Task, excess_risks_of, warn_unless_settled
+from twolayer.problem.task import Task, warn_unless_settled
+from twolayer.results.divergence import Divergence
 from twolayer.results.going_on import (
     check_counted,
     going_on,
@@ -33,7 +31,7 @@ from twolayer.results.going_on import (
     with_targets,
 )
 from twolayer.results.spectral_trajectory import trajectory_of
-from twolayer.results.trajectory import Divergence, Trajectory, named
+from twolayer.results.trajectory import Trajectory, named
 from twolayer.schedules import Constant, Schedule, rate_of_time
 from twolayer.support.checks import (
     InvalidInput,
@@ -49,7 +47,7 @@ from twolayer.support.checks import (
     check_stop,
     check_times_asked,
 )
-from twolayer.support.integrate import ODE_METHODS, Integrator, integrate, warn_of_cost
+from twolayer.support.integrate import ODE_METHODS, Integrator, warn_of_cost
 from twolayer.support.versions import provenance
 
 
@@ -225,22 +223,7 @@ def solve(
         stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
 
     enough = -np.inf if stop_at_risk is None else stop_at_risk - task.noise / 2
-    T, p, k = t_eval.size, overlaps.p, overlaps.k
     spectral = isinstance(overlaps, SpectralOverlaps)
-    whole_of = partial(pooled, spectrum if spectral else None)
-    lead = (T, len(spectrum)) if spectral else (T,)
-    Q, M, a, risks = np.empty((*lead, p, p)), np.empty((*lead, p, k)), np.empty((T, p)), np.empty(T)
-    reached = 0
-
-    def reach(some: np.ndarray) -> int | None:  # not at the end, where Ctrl-C would wait for it
-        nonlocal reached
-        new = slice(reached, reached + len(some))
-        reached = new.stop
-        Q[new], M[new], a[new] = flow.unpack(some)
-        state = whole_of(Q[new]), whole_of(M[new]), overlaps.P, a[new]
-        risks[new] = excess_risks_of(task, *state, overlaps.a_star)
-        return next(iter(np.flatnonzero(risks[new] <= enough)), None)
-
     chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
 
     def flow_of(task: Task) -> Flow | SpanFlow | SpectralFlow:
@@ -252,52 +235,31 @@ def solve(
 
     flow = flow_of(task)
     warn_of_cost(flow.derivative, flow.start, since[-1])
-    exact, seen = refined(task, [(overlaps.Omega, overlaps.a)], overlaps.a_star, terms, d_of_terms)
-    while True:
-        flow = flow_of(exact)
-        reached = 0
-        path = integrate(
-            flow.derivative,
-            flow.start,
-            since,
-            methods=chosen.names,
-            rtol=rtol,
-            atol=atol,
-            jumps=() if chosen.in_span else jumps,
-            jacobian=None if chosen.in_span else flow.jacobian,
-            slope=flow.descent,
-            reach=reach,
-            foreign=scheduled or task.own,
-            progress=progress,
-        )
-        if path.interrupted or path.failure:
-            break
-        n = path.t.size
-        some = {
-            n - 1,
-            int(np.trace(whole_of(Q[:n]), axis1=1, axis2=2).argmax()),
-        }  # the largest are hard
-        states = [(overlaps.Omega, overlaps.a)]
-        ends = [(whole_of(Q[n]), whole_of(M[n]), n) for n in sorted(some)]
-        states += [(assemble(Q_n, M_n, overlaps.P), a[n]) for Q_n, M_n, n in ends]
-        try:
-            finer, seen = refined(exact, states, overlaps.a_star, terms, d_of_terms)
-        except KeyboardInterrupt:  # the solution is there, and not to be lost
-            path, finer = replace(path, interrupted=True), exact
-        if finer is exact:
-            break
-        exact = finer  # Ψ^Var was not good enough along the way: once more, with more points
-    n = path.t.size
+    found = follow(
+        flow_of,
+        task,
+        since,
+        enough,
+        terms=terms,
+        d=d_of_terms,
+        methods=chosen.names,
+        rtol=rtol,
+        atol=atol,
+        jumps=jumps,
+        foreign=scheduled or task.own,
+        progress=progress,
+    )
+    path, n = found.path, found.path.t.size
     on = {} if result is None else {"begins": begins, "before": made, "stage": result.stage + 1}
     trajectory = trajectory_of(
         spectrum,
         t=t_eval[:n],
-        Q=Q[:n],
-        M=M[:n],
+        Q=found.Q,
+        M=found.M,
         P=overlaps.P_blocks if spectral else overlaps.P,
-        excess_risk=risks[:n],
+        excess_risk=found.risks,
         task=task,
-        a=a[:n] if eta else overlaps.a,
+        a=found.a if eta else overlaps.a,
         a_star=overlaps.a_star,
         steps=None if steps_asked is None else whole[:n],
         t_asked=t_asked,
@@ -319,11 +281,11 @@ def solve(
             steps=path.steps,
             stopped_at_risk=path.stopped,
             **path.statistics,
-            **{name: error for name, (error, _) in seen.items()},
+            **{name: error for name, (error, _) in found.errors.items()},
         ),
     )
     if path.failure:
         raise Divergence(path.failure, path.steps, begins + path.reached, trajectory)
     path.warn_if_interrupted()
-    warn_unless_settled(seen)
+    warn_unless_settled(found.errors)
     return trajectory

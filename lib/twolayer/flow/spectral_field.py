@@ -29,7 +29,7 @@ from twolayer.problem.matrices import assemble
 from twolayer.problem.spectral_overlaps import SpectralOverlaps, pooled
 from twolayer.problem.task import Task, coefficients
 from twolayer.support.arrays import Array
-from twolayer.support.integrate import differences
+from twolayer.support.differences import differences
 from twolayer.support.unknowns import Unknowns
 
 

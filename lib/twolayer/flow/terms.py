@@ -1,4 +1,4 @@
-r"""The flow of the overlaps: the right-hand side of the ODE, term by term.
+r"""The flow of the overlaps, term by term.
 
 In time t = steps · γ/(p d), as γ/(p d) → 0 one-pass SGD follows
 
@@ -23,30 +23,19 @@ whatever the rank of Ω.  That is the term for an integer d.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-from twolayer.activations.erf import Erf
-from twolayer.activations.square import Square
-from twolayer.problem.matrices import assemble, second_layer, symmetric
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients, warn_unless_settled
-from twolayer.support.arrays import Array, writable
+from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
-    check_array,
-    check_choice,
     check_instance,
     check_integer,
-    check_non_negative,
     shown,
 )
-from twolayer.support.threads import HAS_COMPILER
-
-#: Students up to whom a matrix product is not worth a call of BLAS.
-_SMALL = 32
 
 #: The names of the choices, for whoever checks types.
 Terms = Literal["gradient-flow", "gradient-flow+noise", "full"]
@@ -72,7 +61,7 @@ def psi_M(task: Task, overlaps: Overlaps) -> Array:
     array([[0.]])
     """
     _check(task, overlaps)
-    return _drifts(task, overlaps.Omega, overlaps.a, overlaps.a_star)[0]
+    return drifts(task, overlaps.Omega, overlaps.a, overlaps.a_star)[0]
 
 
 def psi_GF(task: Task, overlaps: Overlaps) -> Array:
@@ -89,7 +78,7 @@ def psi_GF(task: Task, overlaps: Overlaps) -> Array:
     array([[-6.]])
     """
     _check(task, overlaps)
-    return _drifts(task, overlaps.Omega, overlaps.a, overlaps.a_star)[1]
+    return drifts(task, overlaps.Omega, overlaps.a, overlaps.a_star)[1]
 
 
 def psi_noise(task: Task, overlaps: Overlaps) -> Array:
@@ -169,114 +158,6 @@ def second_layer_force(task: Task, Omega: Array, a: Array, a_star: Array) -> Arr
     return task.forms.two_point(Omega, p)[:p] @ coefficients(a, a_star)
 
 
-def right_hand_side(
-    task: Task,
-    P: Array,
-    learning_rate: float,
-    terms: Terms,
-    d: int | None = None,
-    *,
-    a_star: Array | None = None,
-    batch: int = 1,
-) -> Callable[..., tuple[Array, Array]]:
-    """The function (Q, M) → (dQ/dt, dM/dt), for one state or, with leading axes, many.
-
-    Parameters
-    ----------
-    task : Task
-    P : array, shape (k, k)
-        Overlaps of the targets, which do not move.
-    learning_rate : float
-        γ; without effect if `terms` is "gradient-flow".
-    terms : str
-        "gradient-flow", "gradient-flow+noise" (GF-ODE-NOISE, appendix A) or "full".
-    d : int, optional
-        With "full": Ψ^Var for samples in d dimensions, at least the rank of P.
-    a_star : array, shape (k,), optional
-        Second layer of the targets; ones by default.
-    batch : int
-        Samples a step averages over; they divide Ψ^Var.
-
-    Returns
-    -------
-    callable
-        Called with (Q, M), or (Q, M, a) with the second layer of the students.  It trusts its
-        arguments: no validation, so that an integrator may probe states slightly outside the
-        range of overlaps.
-
-    Raises
-    ------
-    InvalidInput
-        If `terms` is unknown; if d is given without "full" or with batches, or has no room for
-        the targets.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rhs = right_hand_side(Task("square"), np.eye(1), 0.1, "full")
-    >>> dQ, dM = rhs(np.eye(1), np.full((1, 1), 0.5))
-    >>> dQ.round(6)
-    array([[-2.4]])
-    """
-    learning_rate = check_non_negative("learning_rate", learning_rate)
-    flow = flow_at_any_rate(task, P, terms, d, a_star=a_star, batch=batch)
-
-    def rhs(Q: Array, M: Array, a: Array | None = None) -> tuple[Array, Array]:
-        return flow(Q, M, np.ones(M.shape[-2]) if a is None else a, learning_rate)
-
-    return rhs
-
-
-def flow_at_any_rate(
-    task: Task,
-    P: Array,
-    terms: str,
-    d: int | None = None,
-    *,
-    a_star: Array | None = None,
-    batch: int = 1,
-) -> Callable[[Array, Array, Array, float], tuple[Array, Array]]:
-    """The function (Q, M, a, γ) → (dQ/dt, dM/dt); see `right_hand_side`."""
-    check_instance("task", task, Task)
-    noise_free, label_noise = TERMS[check_choice("terms", terms, TERMS)]
-    P = symmetric("P", check_array("P", P, (None, None)))
-    d, batch = dimension(terms, P, d), check_integer("batch", batch, 1)
-    if d is not None and batch > 1:
-        raise InvalidInput("d", shown(d), "None with batches, whose samples have products in d")
-    targets, noise, forms = second_layer("a_star", a_star, len(P)), task.noise, task.forms
-
-    compiled = HAS_COMPILER and type(forms) in (Erf, Square)
-    if compiled:
-        from twolayer.kernels import closed
-    fixed, layer = writable(P), writable(targets)
-
-    def flow(Q: Array, M: Array, a: Array, learning_rate: float) -> tuple[Array, Array]:
-        p = M.shape[-2]
-        rate = learning_rate / batch / p
-        if compiled and Q.ndim == 2:
-            within = rate * noise if label_noise and d is None else 0.0
-            square, state = type(forms) is Square, (writable(Q), writable(M), fixed)
-            layers = writable(a), layer
-            if p <= _SMALL:
-                Omega = None
-                dQ, dM = closed.small_flow(square, *state, *layers, within)
-            else:  # the product by NumPy's BLAS: beside it the threads of a second one would spin
-                Omega, B = closed.prepared(square, *state, *layers)
-                dQ, dM = closed.flow_of(square, B @ Omega, state[0], layers[0], within)
-        else:
-            within, Omega = 0.0, assemble(Q, M, P)
-            dM, dQ = _drifts(task, Omega, a, targets)
-        if label_noise and noise and not within:
-            dQ += (rate * noise) * (a[:, None] * a) * forms.gain(Q, d)
-        if noise_free:
-            Omega = assemble(Q, M, P) if Omega is None else Omega
-            variance = forms.variance(Omega, coefficients(a, targets), p, d)
-            dQ += rate * (a[:, None] * a) * variance
-        return dQ, dM
-
-    return flow
-
-
 def dimension(terms: str, P: Array, d: int | None) -> int | None:
     """d, if it is None or a dimension that these terms can use and the targets fit into.
 
@@ -303,7 +184,8 @@ def _check(task: Task, overlaps: Overlaps) -> None:
     warn_unless_settled({"the drift": (off, task.tolerance)}, stacklevel=4)
 
 
-def _drifts(task: Task, Omega: Array, a: Array, a_star: Array) -> tuple[Array, Array]:
+def drifts(task: Task, Omega: Array, a: Array, a_star: Array) -> tuple[Array, Array]:
+    """Ψ^M and Ψ^GF from Ω, unchecked."""
     p = len(a)
     drift = task.forms.drift(Omega, coefficients(a, a_star), p)
     drift *= a[:, None]

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from twolayer.flow.equation import flow_at_any_rate
 from twolayer.flow.jacobian import jacobian
-from twolayer.flow.terms import flow_at_any_rate, second_layer_force
+from twolayer.flow.terms import second_layer_force
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.task import Task, coefficients
-from twolayer.support.integrate import differences
+from twolayer.support.differences import differences
 from twolayer.support.unknowns import Unknowns
 
 

@@ -1,7 +1,7 @@
 """Closed forms of erf and square in one pass over the overlaps: the risk, the flow without Ψ^Var.
 
 In NumPy: `two_point` and `coefficients` of `activations.erf` and `activations.square`,
-`problem.task` and `flow.terms`.
+`problem.task` and `flow.equation`.
 """
 
 from __future__ import annotations

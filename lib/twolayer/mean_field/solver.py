@@ -20,9 +20,9 @@ from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, SelfTerm, make_f
 from twolayer.mean_field.particles import Particles, cholesky
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
+from twolayer.results.divergence import Divergence
 from twolayer.results.going_on import later
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
-from twolayer.results.trajectory import Divergence
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,6 +14,8 @@ from twolayer.support.checks import InvalidInput, check_array, check_integer
 TOLERANCE = 1e-8
 #: Eigenvalues of Ω below this much of the largest do not count for its rank.
 RANK_TOLERANCE = 1e-13
+#: From this dimension on unit vectors are hardly meant.
+_HIGH = 10
 
 
 def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
@@ -67,3 +71,20 @@ def check_dimension(d: int, rank: int) -> int:
     if d < rank:
         raise InvalidInput("d", str(d), f"at least {rank}, the rank of the vectors to be held")
     return d
+
+
+def warn_of_unit_vectors(**weights: np.ndarray) -> None:
+    """Warn, on the caller's caller, of students or targets that are unit vectors."""
+    d = weights["W"].shape[1]
+    if d < _HIGH:
+        return
+    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
+    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
+    if unit:
+        warnings.warn(
+            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
+            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
+            f"overlaps of 1/d are meant",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -6,7 +6,6 @@ a given dimension with these overlaps.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import overload
 
@@ -22,6 +21,7 @@ from twolayer.problem.matrices import (
     factor,
     second_layer,
     symmetric,
+    warn_of_unit_vectors,
 )
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.problem.spectrum import Spectrum, fits_spectrum
@@ -37,9 +37,6 @@ from twolayer.support.checks import (
     shown,
 )
 from twolayer.support.html import ranges
-
-#: From this dimension on unit vectors are hardly meant.
-_HIGH = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +192,7 @@ class Weights:
         set_fields(self, W_star=check_array("W_star", W_star, (None, self.d)))
         layers = second_layer("a", a, self.p), second_layer("a_star", a_star, self.k)
         set_fields(self, a=layers[0], a_star=layers[1])
-        _warn_of_unit_vectors(W=self.W, W_star=self.W_star)
+        warn_of_unit_vectors(W=self.W, W_star=self.W_star)
 
     def __repr__(self) -> str:
         return f"Weights(p={self.p}, k={self.k}, d={self.d})"
@@ -298,22 +295,6 @@ def no_second_layer(overlaps: Overlaps) -> None:
     check_instance("overlaps", overlaps, Overlaps)
     if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
         raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")
-
-
-def _warn_of_unit_vectors(**weights: np.ndarray) -> None:
-    d = weights["W"].shape[1]
-    if d < _HIGH:
-        return
-    squares = {name: np.einsum("ia,ia->i", rows, rows) for name, rows in weights.items()}
-    unit = [name for name, each in squares.items() if np.allclose(each, 1.0, rtol=0, atol=2e-3)]
-    if unit:
-        warnings.warn(
-            f"the rows of {' and '.join(unit)} are unit vectors; here weights have norms of order "
-            f"√d = {d**0.5:.4g}, with inputs x ~ N(0, I_d/d): multiply them by √d, unless "
-            f"overlaps of 1/d are meant",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _fit(p: int, k: int, d: int) -> None:

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from tempfile import TemporaryDirectory
 
 from twolayer.problem.task import Task
-from twolayer.sgd.plan import Plan, Plans
+from twolayer.sgd.plan import Plan
+from twolayer.sgd.planning import Plans
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
 from twolayer.support.checks import InvalidInput, shown

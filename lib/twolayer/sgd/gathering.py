@@ -12,8 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from twolayer.results.divergence import Divergence
 from twolayer.results.spectral_trajectory import trajectory_of
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.trajectory import Trajectory
 from twolayer.schedules import Schedule
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.state import Outcome

@@ -39,7 +39,8 @@ from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
 from twolayer.sgd.groups import step_cost
 from twolayer.sgd.method import METHODS, Method, cost
-from twolayer.sgd.plan import RECORDS, Asked, Plans, Record
+from twolayer.sgd.plan import RECORDS, Record
+from twolayer.sgd.planning import Asked, Plans
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome

@@ -28,9 +28,6 @@ ODE_METHODS = (*IMPLICIT, "RK45", "DOP853", "RK23")
 #: Their names, and the choice among them, for whoever checks types.
 Integrator = Literal["auto", "LSODA", "Radau", "BDF", "CVODE", "RK45", "DOP853", "RK23"]
 
-#: Numbers in flight when a Jacobian is made by differences.
-_IN_FLIGHT = 30_000
-
 #: Before this time nothing has moved in floating point, and no integrator can choose a step.
 SHORTEST = 1e-100
 #: Until later times rounding alone would move what does not move.
@@ -104,7 +101,7 @@ def integrate(
     """Integrate dy/dt = derivative(t, y) from y0 (N,) at t = 0 through times that do not decrease.
 
     Of two `methods` the second takes over from the first, which is explicit, if the equation turns
-    out to be stiff.  `jacobian` is for dense methods, see `differences`, `slope` for `CVODE`.
+    out to be stiff.  `jacobian` is for dense methods, `slope` for `CVODE`.
     `reach` is called with the next states (n, N) in order, to be kept, before they count as
     reached, and says which of them to stop at, if any.  At `jumps` > 0, in their order,
     `derivative` may jump: each method begins anew there, and does not step across.  `foreign` says
@@ -277,30 +274,3 @@ def _product(y: Array) -> float:
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
-
-
-def differences(
-    derivative: Callable[[float, Array], Array], t: float, y: Array, scale: float
-) -> Array:
-    """The Jacobian (N, N) by forward differences, all perturbed states in a few array calls.
-
-    `derivative` is dy/dt of (t, y), where y may have a leading axis of many states.  The
-    integrators' own differences step in proportion to |y_j|, which is nothing but rounding where
-    an overlap has converged to zero; `scale`, the usual size of an unknown, keeps the step finite.
-
-    Examples
-    --------
-    >>> differences(lambda t, y: y**2, 0.0, np.array([1.0, 0.0]), scale=1.0).round(6)
-    array([[2., 0.],
-           [0., 0.]])
-    """
-    step = np.sqrt(np.finfo(float).eps) * np.maximum(np.abs(y), scale)
-    here = derivative(t, y)
-    out = np.empty((y.size, y.size))
-    size = max(1, _IN_FLIGHT // y.size)
-    for start in range(0, y.size, size):
-        some = np.arange(start, min(start + size, y.size))
-        moved = np.repeat(y[None], some.size, axis=0)
-        moved[np.arange(some.size), some] += step[some]
-        out[:, some] = ((derivative(t, moved) - here) / step[some, None]).T
-    return out

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.results.divergence import Divergence
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
 from twolayer.results.result import Result
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.trajectory import Trajectory
 from twolayer.sgd.elsewhere import threads_for_products
 from twolayer.sgd.simulator import simulate
 from twolayer.support.progress import listening

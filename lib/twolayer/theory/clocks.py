@@ -18,7 +18,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.flow.terms import right_hand_side
+from twolayer.flow.equation import right_hand_side
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task, excess_risk_of

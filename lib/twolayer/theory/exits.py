@@ -17,10 +17,11 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from twolayer.flow.terms import TERMS, Terms, right_hand_side
+from twolayer.flow.equation import right_hand_side
+from twolayer.flow.terms import TERMS, Terms
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task
-from twolayer.results.trajectory import Divergence
+from twolayer.results.divergence import Divergence
 from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,

@@ -26,8 +26,9 @@ from twolayer.flow.vector_field import Flow
 from twolayer.problem.matrices import assemble
 from twolayer.problem.overlaps import Overlaps, no_second_layer
 from twolayer.problem.task import Task, excess_risk_of
+from twolayer.results.divergence import Divergence
 from twolayer.results.result import read_only
-from twolayer.results.trajectory import Divergence, Trajectory
+from twolayer.results.trajectory import Trajectory
 from twolayer.support.arrays import Array
 from twolayer.support.checks import (
     InvalidInput,
