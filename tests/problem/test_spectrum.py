@@ -76,8 +76,10 @@ def test_a_covariance_gives_its_spectrum_and_turns_weights():
     weights = tl.Weights.gaussian(p=3, k=2, d=d, seed=0)
     overlaps = spectrum.turned(weights).overlaps(spectrum)
     every = np.concatenate((weights.W, weights.W_star))
-    np.testing.assert_allclose(overlaps.Omega, every @ sigma @ every.T / d, rtol=1e-11)
-    np.testing.assert_allclose(overlaps.blocks.sum(0), weights.overlaps().Omega, rtol=1e-11)
+    np.testing.assert_allclose(overlaps.Omega, every @ sigma @ every.T / d, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(
+        overlaps.blocks.sum(0), weights.overlaps().Omega, rtol=1e-11, atol=1e-13
+    )
     few = tl.Spectrum.from_covariance(sigma, groups=4)
     assert len(few) == 4
     assert few.moment(2) == pytest.approx(spectrum.moment(2), rel=1e-12)

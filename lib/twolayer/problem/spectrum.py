@@ -120,7 +120,7 @@ class Spectrum:
 
     def moment(self, order: int) -> float:
         """(1/d) Σ_g d_g s_g^order; 1 for the orders 0 and 1."""
-        order = check_integer("order", order, 0)
+        order = check_integer("order", order, 0, 16)
         return float(self.dimensions @ self.eigenvalues**order / self.d)
 
     def columns(self) -> Iterator[slice]:
@@ -261,8 +261,12 @@ class Spectrum:
 
     @classmethod
     def _two(cls, d: int, first: int, ratio: float) -> Spectrum:
-        low = d / (first * ratio + (d - first))
-        return cls([ratio * low, low], [first, d - first])
+        rest = d - first
+        if ratio < 1:  # no number here is larger than it must be
+            low = d / (first * ratio + rest)
+            return cls([ratio * low, low], [first, rest])
+        high = d / (first + rest / ratio)
+        return cls([high, high / ratio], [first, rest])
 
 
 def same_dimension(spectrum: Spectrum, d: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
-from twolayer.problem.spectrum import Spectrum
+from twolayer.problem.spectrum import Spectrum, fits_spectrum, same_dimension
 from twolayer.problem.task import Task
 from twolayer.schedules import shifted
 from twolayer.sgd.clock import pace_and_steps
@@ -46,6 +46,29 @@ class Asked:
     before: int = 0
     stage: int = 0
     spectrum: Spectrum | None = None
+
+
+def with_spectrum(
+    asked: Asked, start: Weights | Overlaps | SpectralOverlaps, given: Spectrum | None
+) -> Asked:
+    """What is asked for, with the spectrum that is given, or that of the start."""
+    own = start.spectrum if isinstance(start, SpectralOverlaps) else None
+    spectrum = own if given is None else given
+    if spectrum is None:
+        return asked
+    if own is not None:
+        if spectrum != own:
+            raise InvalidInput("spectrum", shown(given), f"left out, or that of the start, {own!r}")
+        if asked.d is not None:
+            same_dimension(own, check_integer("d", asked.d, 1))
+        asked = replace(asked, d=own.d)
+    elif isinstance(start, Weights):
+        fits_spectrum(spectrum, start.d)
+    else:
+        allowed = "left out: overlaps in eigenspaces, weights.overlaps(spectrum), have one in them"
+        raise InvalidInput("spectrum", shown(spectrum), allowed)
+    plain = Spectrum(spectrum.eigenvalues, spectrum.dimensions)  # runs want no eigenvectors
+    return replace(asked, spectrum=plain)
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:

@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any
 
 from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights, isotropic
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
-from twolayer.problem.spectrum import Spectrum, fits_spectrum, same_dimension
+from twolayer.problem.spectrum import Spectrum
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.results.going_on import (
     check_counted,
@@ -40,7 +39,7 @@ from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
 from twolayer.sgd.groups import step_cost
 from twolayer.sgd.method import METHODS, Method, cost
 from twolayer.sgd.plan import RECORDS, Record
-from twolayer.sgd.planning import Asked, Plans
+from twolayer.sgd.planning import Asked, Plans, with_spectrum
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -58,7 +57,6 @@ from twolayer.support.checks import (
     check_steps,
     check_stop,
     check_times_asked,
-    shown,
 )
 from twolayer.support.cluster import check_workers
 from twolayer.support.progress import Progress, warn_of_minutes
@@ -221,7 +219,7 @@ def simulate(
         asked = _later(asked, start)
     if isinstance(starts[0], (Weights, Overlaps, SpectralOverlaps)):
         starts = [with_targets(each, a_star) for each in starts]
-    asked = _with_spectrum(asked, starts[0], spectrum)
+    asked = with_spectrum(asked, starts[0], spectrum)
     starts = [isotropic(each) if isinstance(each, SpectralOverlaps) else each for each in starts]
     plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why
@@ -252,27 +250,6 @@ def simulate(
     trajectory = gather(plan, outcomes, runs, stopped=stopped, **options)
     warn_unless_settled(risk_error(trajectory))
     return trajectory
-
-
-def _with_spectrum(asked: Asked, start: Any, given: Spectrum | None) -> Asked:
-    """What is asked for, with the spectrum that is given, or that of the start."""
-    own = start.spectrum if isinstance(start, SpectralOverlaps) else None
-    spectrum = own if given is None else given
-    if spectrum is None:
-        return asked
-    if own is not None:
-        if spectrum != own:
-            raise InvalidInput("spectrum", shown(given), f"left out, or that of the start, {own!r}")
-        if asked.d is not None:
-            same_dimension(own, check_integer("d", asked.d, 1))
-        asked = replace(asked, d=own.d)
-    elif isinstance(start, Weights):
-        fits_spectrum(spectrum, start.d)
-    else:
-        allowed = "left out: overlaps in eigenspaces, weights.overlaps(spectrum), have one in them"
-        raise InvalidInput("spectrum", shown(spectrum), allowed)
-    plain = Spectrum(spectrum.eigenvalues, spectrum.dimensions)  # runs want no eigenvectors
-    return replace(asked, spectrum=plain)
 
 
 def _later(asked: Asked, start: Trajectory) -> Asked:
