@@ -75,11 +75,10 @@ class Workspace:
             self._loop = kernels.advance_batches
         else:
             self._loop = kernels.advance if known else partial(blocks.advance, activation)
-        #: The block from which on machine code for the user's function takes over, if it is yet to.
-        self._next = None if known or alone else -(-blocks.BY_NUMPY // B)
-        if plan.groups is not None and plan.groups.projected:
+        if grouped := plan.groups is not None and plan.groups.projected:
             self._loop = groups.loop_of(plan.groups, self._loop, known and p < WIDE)
-            self._next = None
+        #: The block from which on machine code for the user's function takes over, if it is yet to.
+        self._next = None if known or alone or grouped else -(-blocks.BY_NUMPY // B)
 
     def advance(self, count: int, absorb_last: bool = True) -> tuple[int, int]:
         """Run through so many blocks or fewer; the number of the last, and of its steps."""
