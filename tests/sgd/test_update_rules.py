@@ -9,7 +9,9 @@ import trials
 from scipy.special import erf
 
 import twolayer as tl
+from twolayer.activations.machine_code import machine_code
 from twolayer.problem.update import UpdateRule
+from twolayer.sgd import blocks as loops
 from twolayer.sgd.draws import Draws
 from twolayer.sgd.planning import Asked, make_plan
 from twolayer.sgd.run import Workspace
@@ -114,6 +116,13 @@ def test_projected_is_sample_by_sample_in_a_larger_space(
 def test_many_students(norm, batch, mine):
     """From p = 128 on the rotation is LAPACK's."""
     follow("erf", mine, rule_of(0.8, norm, 130)[1], 130, 1, 300, batch, blocks=2)
+
+
+def test_machine_code_of_ones_own(monkeypatch):
+    """From the first sample on, in the loop of the known activations."""
+    monkeypatch.setattr(loops, "BY_NUMPY", 0)
+    assert machine_code(tl.Activation.of(SIGMA["square"], SLOPE["square"])) is not None
+    follow("square", True, rule_of(0.8, "fixed", 3)[1], 3, 2, 60, 2, blocks=3)
 
 
 def follow(name, mine, rule, p, k, d, batch, blocks):

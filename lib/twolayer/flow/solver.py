@@ -15,7 +15,7 @@ from twolayer.flow.clock import times_of
 from twolayer.flow.following import follow
 from twolayer.flow.method import method_for
 from twolayer.flow.spectral_field import SpectralFlow
-from twolayer.flow.terms import TERMS, Terms, dimension
+from twolayer.flow.terms import TERMS, Terms, dimension, dimension_of_terms
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
@@ -228,12 +228,7 @@ def solve(
     d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
     if d is not None and spectrum is not None:
         same_dimension(spectrum, d)
-    without_d = batch > 1 or rule.fixed
-    clock_alone = terms != "full" or ((counts or steps is not None) and without_d)
-    d_of_terms = None if clock_alone else d
-    if d_of_terms is not None and rule.fixed:
-        allowed = "None where norms are fixed: the equation has not what this adds at order 1/d"
-        raise InvalidInput("d", str(d), allowed)
+    d_of_terms = dimension_of_terms(terms, d, counts or steps is not None, batch, rule.fixed)
     made = 0.0 if result is None else steps_made(result, d)
     check_counted(rate, steps_asked, made)
     before = made or 0.0

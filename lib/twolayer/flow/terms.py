@@ -175,6 +175,24 @@ def dimension(terms: str, P: Array, d: int | None) -> int | None:
     return check_integer("d", d, max(1, int(np.linalg.matrix_rank(P, tol=1e-8, hermitian=True))))
 
 
+def dimension_of_terms(
+    terms: str, d: int | None, for_clock: bool, batch: int, fixed: bool
+) -> int | None:
+    """D as far as the equation goes by it: where batches or `fixed` norms do not, the clock may.
+
+    Examples
+    --------
+    >>> [dimension_of_terms("full", 5, True, batch, False) for batch in (1, 2)]
+    [5, None]
+    """
+    if terms != "full" or (for_clock and (batch > 1 or fixed)):
+        return None
+    if d is not None and fixed:
+        allowed = "None where norms are fixed: the equation has not what this adds at order 1/d"
+        raise InvalidInput("d", shown(d), allowed)
+    return d
+
+
 def _check(task: Task, overlaps: Overlaps) -> None:
     """Refuse what is none of them, and warn where expectations do not settle."""
     check_instance("task", task, Task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.support.checks import InvalidInput, check_array, check_integer
+from twolayer.support.checks import InvalidInput, check_array, check_fits_in_memory, check_integer
 from twolayer.support.warn import warn
 
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
@@ -86,3 +86,9 @@ def warn_of_unit_vectors(**weights: np.ndarray) -> None:
             f'(inputs="unit" does), unless overlaps of 1/d are meant',
             UserWarning,
         )
+
+
+def check_size(p: int, k: int, d: int) -> None:
+    """Refuse weights that the memory cannot hold."""
+    argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
+    check_fits_in_memory(argument, value, (p + k) * d)

@@ -17,6 +17,7 @@ from twolayer.problem.matrices import (
     TOLERANCE,
     assemble,
     check_dimension,
+    check_size,
     counted,
     factor,
     second_layer,
@@ -278,7 +279,7 @@ class Weights:
         True
         """
         p, k, d = check_integer("p", p, 1), check_integer("k", k, 1), check_integer("d", d, 1)
-        _fit(p, k, d)
+        check_size(p, k, d)
         orthonormal_target = check_flag("orthonormal_target", orthonormal_target)
         rng = np.random.default_rng(check_seed(seed))
         W_star = rng.normal(size=(k, d))
@@ -304,14 +305,8 @@ class Weights:
         """
         p, k = check_integer("p", p, 1), check_integer("k", k, 1)
         d = check_dimension(d, k)
-        _fit(p, k, d)
+        check_size(p, k, d)
         M = np.random.default_rng(check_seed(seed)).normal(size=(p, k))
         M /= np.linalg.norm(M, axis=1, keepdims=True)
         W_star = np.sqrt(d) * np.eye(k, d)
         return cls(M @ W_star, W_star)
-
-
-def _fit(p: int, k: int, d: int) -> None:
-    """Refuse weights that the memory cannot hold."""
-    argument, value = max((("p", p), ("k", k), ("d", d)), key=lambda item: item[1])
-    check_fits_in_memory(argument, value, (p + k) * d)
