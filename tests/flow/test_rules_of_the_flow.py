@@ -11,7 +11,7 @@ from scipy.stats import norm as normal
 import twolayer as tl
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.update import UpdateRule
-from twolayer.support.cvode import HAS_CVODE
+from twolayer.support.integrate import HAS_CVODE
 from twolayer.theory import escape
 
 RATES = np.array([0.5, 0.0, 2.0])
