@@ -297,3 +297,8 @@ def _held(folder: Path) -> float:
         attributes = read_netcdf(file, checkpoint._FORMAT).attrs
         done += int(attributes["block"]) * json.loads(attributes["fingerprint"])["block"]
     return done / (2 * _STEPS)
+
+
+def named(value: Any) -> str:
+    """The same name of a parameter in all processes: that of a function, else its text."""
+    return getattr(value, "__name__", None) or str(value)

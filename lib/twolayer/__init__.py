@@ -13,8 +13,17 @@ from twolayer.citing import citation
 from twolayer.crossing import time_to
 from twolayer.flow import solve
 from twolayer.mean_field import Particles, solve_mean_field
-from twolayer.problem import Overlaps, QuadratureWarning, Task, Weights, excess_risk, risk
-from twolayer.results import Divergence, MeanFieldTrajectory, Trajectory
+from twolayer.problem import (
+    Overlaps,
+    QuadratureWarning,
+    SpectralOverlaps,
+    Spectrum,
+    Task,
+    Weights,
+    excess_risk,
+    risk,
+)
+from twolayer.results import Divergence, MeanFieldTrajectory, SpectralTrajectory, Trajectory
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
@@ -32,6 +41,9 @@ __all__ = [
     "Overlaps",
     "Particles",
     "QuadratureWarning",
+    "SpectralOverlaps",
+    "SpectralTrajectory",
+    "Spectrum",
     "Task",
     "Trajectory",
     "Weights",

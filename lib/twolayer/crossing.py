@@ -16,7 +16,9 @@ from twolayer.flow.solver import solve
 from twolayer.mean_field.particles import Particles
 from twolayer.mean_field.solver import solve_mean_field
 from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.spectral_trajectory import SpectralTrajectory
 from twolayer.results.trajectory import Trajectory, named
 from twolayer.schedules import Schedule, rate_of_time
 from twolayer.support.arrays import Array, set_fields
@@ -143,9 +145,7 @@ def _flow(
         given["learning_rate"] = lambda t: since(start - begins + t)
     else:
         given["learning_rate"] = rate if schedule is None else lambda t: schedule(start + t)
-    state = object.__new__(Overlaps)  # unchecked: an integrator may leave Ω a little indefinite
-    Q, M, P = result.Q[row], result.M[row], result.P
-    set_fields(state, Q=Q, M=M, P=P, a=result.a[row], a_star=result.a_star)
+    state = _unchecked(result, row)
 
     def follow(times: Array) -> Array:
         return solve(
@@ -153,6 +153,19 @@ def _flow(
         ).excess_risk
 
     return follow
+
+
+def _unchecked(result: Trajectory, row: int) -> Overlaps | SpectralOverlaps:
+    """A recorded state as it is: an integrator may leave Ω a little indefinite."""
+    layers = {"a": result.a[row], "a_star": result.a_star}
+    if isinstance(result, SpectralTrajectory):
+        state, Q, M = object.__new__(SpectralOverlaps), result.Q_blocks[row], result.M_blocks[row]
+        blocks = {"Q_blocks": Q, "M_blocks": M, "P_blocks": result.P_blocks}
+        set_fields(state, spectrum=result.spectrum, **blocks, **layers)
+        return state
+    state = object.__new__(Overlaps)
+    set_fields(state, Q=result.Q[row], M=result.M[row], P=result.P, **layers)
+    return state
 
 
 def _mean_field(result: MeanFieldTrajectory, row: int, risk: float) -> Follow:

@@ -35,6 +35,7 @@ PARTICLES = tl.Particles.from_weights(WEIGHTS)
 SOLUTION = tl.solve(TASK, OVERLAPS, learning_rate=0.1, t_eval=[0.0, 1.0])
 LEVEL = float(SOLUTION.risk.mean())  # between the two
 MEAN_FIELD = tl.solve_mean_field(SQUARE, PARTICLES, OVERLAPS.P, d=20, t_eval=[0.0, 0.1])
+SPECTRUM = tl.Spectrum.from_covariance([[1.5, 0.0], [0.0, 0.5]])
 SECONDS = 20  # no bad input is looked at for longer
 
 
@@ -80,6 +81,23 @@ GOOD = {
         "orthonormal_target": True,
         "norm": None,
     },
+    tl.Spectrum: {"eigenvalues": [1.5, 0.5], "dimensions": [1, 1], "vectors": np.eye(2)},
+    tl.Spectrum.from_covariance: {"covariance": 2 * np.eye(2), "groups": 2, "normalise": True},
+    tl.Spectrum.from_samples: {"x": 2 * np.eye(2), "groups": 2, "normalise": True},
+    tl.Spectrum.power_law: {"d": 50, "alpha": 0.5, "groups": 4},
+    tl.Spectrum.two_level: {"d": 50, "ratio": 4.0, "share": 0.5},
+    tl.Spectrum.spiked: {"d": 50, "strength": 4.0, "spikes": 2},
+    SPECTRUM.turned: {"weights": tl.Weights(np.eye(2), [[1.0, 0.0]])},
+    SPECTRUM.moment: {"order": 2},
+    WEIGHTS.overlaps: {"spectrum": tl.Spectrum.two_level(20, 4.0)},
+    tl.SpectralOverlaps: {
+        "spectrum": SPECTRUM,
+        "Q_blocks": np.ones((2, 1, 1)),
+        "M_blocks": np.zeros((2, 1, 1)),
+        "P_blocks": np.zeros((2, 1, 1)),
+        "a": None,
+        "a_star": None,
+    },
     tl.Weights.in_target_span: {"p": 2, "k": 1, "d": 5, "seed": 0},
     OVERLAPS.embed: {"d": 9, "seed": 0},
     tl.risk: {"task": TASK, "overlaps": OVERLAPS, "a_star": None},
@@ -117,6 +135,7 @@ GOOD = {
         "norm": "free",
         "neuron_rates": None,
         "d": None,
+        "spectrum": None,
         "a_star": None,
         "runs": 1,
         "seed": 0,
@@ -368,7 +387,9 @@ def try_one(call, name, value):
         caught = error
     if isinstance(caught, tl.InvalidInput):
         # If two arguments do not fit together, either may be named.
-        assert caught.argument in {*good, "Q, M, P", "overlaps"}, caught
+        assert caught.argument in {*good, "Q, M, P", "Q_blocks, M_blocks, P_blocks", "overlaps"}, (
+            caught
+        )
         assert str(caught).startswith(f"{caught.argument}: got ")
     elif isinstance(caught, tl.Divergence):
         assert all(np.isfinite(array).all() for array in numbers_of(caught.trajectory))
@@ -416,6 +437,7 @@ def test_no_public_function_is_left_out():
         tl.MeanFieldTrajectory,
         tl.CostWarning,
         tl.QuadratureWarning,
+        tl.SpectralTrajectory,
         tl.Trajectory,
     }
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import trials
 
 import twolayer as tl
 
@@ -124,7 +125,7 @@ SCHEDULES = [
 ]
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=trials.named)
 def test_a_flow_in_parts_under_a_schedule_is_the_flow(schedule):
     """In three parts, by times, and by steps."""
     options = {"learning_rate": schedule, "d": 40, "batch": 1 if schedule.in_ == "t" else 2}
@@ -150,7 +151,7 @@ def test_a_flow_in_parts_under_a_schedule_is_the_flow(schedule):
     np.testing.assert_allclose(then.Q, whole.Q, atol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", [*SCHEDULES, falling], ids=str)
+@pytest.mark.parametrize("schedule", [*SCHEDULES, falling], ids=trials.named)
 @pytest.mark.parametrize("method", ["direct", "projected"])
 def test_runs_in_two_parts_go_on_at_the_rate_of_the_schedule(schedule, method):
     """The second part has the steps and times that one run of both would have."""
@@ -203,7 +204,7 @@ def test_the_steps_of_a_flow_are_those_of_its_rate():
             solver(TASK, unknown, learning_rate=0.4, d=d, steps=[3000])
 
 
-@pytest.mark.parametrize("schedule", [*SCHEDULES, falling], ids=str)
+@pytest.mark.parametrize("schedule", [*SCHEDULES, falling], ids=trials.named)
 def test_the_time_to_a_risk_of_what_went_on_is_that_of_the_whole(schedule):
     options = {"learning_rate": schedule, "d": 40}
     whole = tl.solve(TASK, WEIGHTS.overlaps(), t_eval=[5.0, 8.0], **options)

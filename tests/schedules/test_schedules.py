@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import trials
 from scipy.integrate import quad
 
 import twolayer as tl
@@ -26,7 +27,7 @@ ALL = [
     s.piecewise({0: 2.0, 100: 0.5, 350: 1.0}, in_="steps"),
     s.piecewise({0.0: 2.0, 1.5: 0.5}),
 ]
-each = pytest.mark.parametrize("schedule", ALL, ids=str)
+each = pytest.mark.parametrize("schedule", ALL, ids=trials.named)
 
 
 @each
@@ -83,7 +84,7 @@ def test_closed_forms():
         (lambda: s.piecewise({}), "^pieces: "),
         (lambda: s.piecewise({0: -1}), "^pieces: got -1"),
     ],
-    ids=str,
+    ids=trials.named,
 )
 def test_bad_numbers_are_refused(make, message):
     with pytest.raises(tl.InvalidInput, match=message.replace("1.0, s", r"1\.0, s")):
@@ -130,7 +131,7 @@ IN_STEPS = [
 ]
 
 
-@pytest.mark.parametrize("schedule", IN_STEPS, ids=str)
+@pytest.mark.parametrize("schedule", IN_STEPS, ids=trials.named)
 @pytest.mark.parametrize("batch", [1, 3, 16])
 def test_sgd_is_exact_at_every_step(schedule, batch):
     """Within blocks, too: on the same random numbers, step by step."""

@@ -37,8 +37,10 @@ def times(samples, start=START):
         (tl.Activation.of(lambda x: np.maximum(x, 0.1 * x)), {"second_layer_rate": 0.2}),
         (GIVEN, {"method": "direct", "batch": 4}),
         (GIVEN, {"learning_rate": lambda t: 1 / (1 + t)}),
+        (GIVEN, {"weight_decay": 0.3, "neuron_rates": [1.0, 0.5, 2.0]}),
+        (GIVEN, {"norm": "fixed"}),
     ],
-    ids=["given", "differences", "kink and second layer", "direct in batches", "schedule"],
+    ids=["given", "differences", "second layer", "direct in batches", "schedule", "decay", "fixed"],
 )
 def test_both_loops_agree(activation, more, monkeypatch):
     task, t = tl.Task(activation, "erf", noise=0.1), times([100, 801, 1600])

@@ -75,7 +75,7 @@ def test_a_damaged_checkpoint_is_named_set_aside_and_redone(kept, how):
         {"arrays": {"students": np.full((3, 20), np.nan)}},
         {"arrays": {"students": np.zeros((3, 21))}},
     ],
-    ids=str,
+    ids=trials.named,
 )
 def test_a_checkpoint_with_a_good_seal_is_still_looked_at(kept, changed):
     """Whoever can write a file can seal it: its content must fit, too."""
@@ -148,7 +148,15 @@ SCHEDULES = [
         *({"learning_rate": schedule} for schedule in SCHEDULES),
         {"learning_rate": SCHEDULES[0], "batch": 3, "second_layer_rate": 0.1},
     ],
-    ids=["direct", "projected", "batches", "second layer", "function", *map(str, SCHEDULES), "all"],
+    ids=[
+        "direct",
+        "projected",
+        "batches",
+        "second layer",
+        "function",
+        *map(trials.named, SCHEDULES),
+        "all",
+    ],
 )
 def test_later_times_and_more_runs_go_on_bit_for_bit(tmp_path, options):
     """Whether the first part ends inside a block or between two."""
@@ -163,7 +171,7 @@ def test_later_times_and_more_runs_go_on_bit_for_bit(tmp_path, options):
     np.testing.assert_array_equal(later.Q[:, 0], whole.Q[:2, -1])
 
 
-@pytest.mark.parametrize("rate", [halving, *SCHEDULES], ids=str)
+@pytest.mark.parametrize("rate", [halving, *SCHEDULES], ids=trials.named)
 def test_later_times_under_another_schedule_are_refused(tmp_path, rate):
     """Also where it is another only after the end of what is kept, if that can be known."""
     common = COMMON | {"runs": 1, "checkpoint": tmp_path}

@@ -63,9 +63,9 @@ class Square(Expectations):
         students = Omega[..., :p, :]
         mean = (diagonal(Omega) @ c)[..., None, None]
         power = mean**2 + 2 * (Omega**2 @ c @ c)[..., None, None]
-        weighted, columns = students * c, students.swapaxes(-1, -2)
-        second, third = weighted @ columns, (weighted @ Omega * c) @ columns
-        out = 4 * (power * students[..., :p] + 4 * mean * second + 8 * third)
+        once = (students * c) @ Omega  # ΩCΩ
+        third = (once * c) @ students.swapaxes(-1, -2)
+        out = 4 * (power * students[..., :p] + 4 * mean * once[..., :p] + 8 * third)
         return out if d is None else (1 + 6 / d) * out
 
     def variance_gradient(self, Omega: Array, c: Array, i: Array, j: Array) -> Array:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from twolayer.flow.accuracy import Errors, refined
+from twolayer.flow.spectral_field import SpectralFlow
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.matrices import assemble
+from twolayer.problem.spectral_overlaps import SpectralOverlaps, pooled
 from twolayer.problem.task import Task, excess_risks_of
 from twolayer.support.arrays import Array
 from twolayer.support.integrate import Path, integrate
@@ -18,7 +21,10 @@ from twolayer.support.integrate import Path, integrate
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """The path; its Q, M, a and excess risks (n, ...), and what expectations are off by."""
+    """The path; its Q, M, a and excess risks (n, ...), and what expectations are off by.
+
+    Under inputs with a spectrum Q and M are those in every eigenspace, (n, G, ...).
+    """
 
     path: Path
     Q: Array
@@ -29,7 +35,7 @@ class Followed:
 
 
 def follow(
-    flow_of: Callable[[Task], Flow | SpanFlow],
+    flow_of: Callable[[Task], Flow | SpanFlow | SpectralFlow],
     task: Task,
     times: Array,
     enough: float,
@@ -46,7 +52,9 @@ def follow(
     """
     overlaps = flow_of(task).overlaps
     T, p, k, a_star = times.size, overlaps.p, overlaps.k, overlaps.a_star
-    Q, M, a, risks = np.empty((T, p, p)), np.empty((T, p, k)), np.empty((T, p)), np.empty(T)
+    spectrum = overlaps.spectrum if isinstance(overlaps, SpectralOverlaps) else None
+    lead, whole = (T,) if spectrum is None else (T, len(spectrum)), partial(pooled, spectrum)
+    Q, M, a, risks = np.empty((*lead, p, p)), np.empty((*lead, p, k)), np.empty((T, p)), np.empty(T)
     reached = 0
 
     def reach(some: Array) -> int | None:  # not at the end, where Ctrl-C would wait for it
@@ -54,7 +62,8 @@ def follow(
         new = slice(reached, reached + len(some))
         reached = new.stop
         Q[new], M[new], a[new] = flow.unpack(some)
-        risks[new] = excess_risks_of(task, Q[new], M[new], overlaps.P, a[new], a_star)
+        state = whole(Q[new]), whole(M[new]), overlaps.P, a[new]
+        risks[new] = excess_risks_of(task, *state, a_star)
         return next(iter(np.flatnonzero(risks[new] <= enough)), None)
 
     start = [(overlaps.Omega, overlaps.a)]
@@ -75,10 +84,13 @@ def follow(
         n = path.t.size
         if path.interrupted or path.failure:
             break
-        some = {n - 1, int(np.trace(Q[:n], axis1=1, axis2=2).argmax())}  # the largest are hard
-        states = start + [(assemble(Q[i], M[i], overlaps.P), a[i]) for i in sorted(some)]
+        some = {
+            n - 1,
+            int(np.trace(whole(Q[:n]), axis1=1, axis2=2).argmax()),
+        }  # the largest are hard
+        states = [(assemble(whole(Q[i]), whole(M[i]), overlaps.P), a[i]) for i in sorted(some)]
         try:
-            finer, seen = refined(exact, states, a_star, terms, d)
+            finer, seen = refined(exact, start + states, a_star, terms, d)
         except KeyboardInterrupt:  # the solution is there, and not to be lost
             path, finer = replace(path, interrupted=True), exact
         if finer is exact:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.support.integrate import DENSE, HAS_CVODE, for_stiff
 
 #: Unknowns up to which a Jacobian costs less than what a Krylov method calls in its place.
@@ -27,7 +28,9 @@ class Method:
     why: str
 
 
-def method_for(asked: str, overlaps: Overlaps, terms: str, trained: bool, t_end: float) -> Method:
+def method_for(
+    asked: str, overlaps: Overlaps | SpectralOverlaps, terms: str, trained: bool, t_end: float
+) -> Method:
     """The method that is asked for, or if it is "auto" the one that suits.
 
     Gradient flow does not leave the span of the weights it begins with.  Of rank r < p/2, their
@@ -40,12 +43,14 @@ def method_for(asked: str, overlaps: Overlaps, terms: str, trained: bool, t_end:
     Method(names=('LSODA',), in_span=False, why='18 unknowns, few enough for a Jacobian')
     """
     p, k = overlaps.p, overlaps.k
-    N = p * (p + 1) // 2 + p * k + (p if trained else 0)
+    spectral = isinstance(overlaps, SpectralOverlaps)
+    groups = len(overlaps.spectrum) if spectral else 1
+    N = groups * (p * (p + 1) // 2 + p * k) + (p if trained else 0)
     if asked == "auto" and N <= _FEW:
         return Method(("LSODA",), False, f"{N} unknowns, few enough for a Jacobian")
     if asked == "auto" and not HAS_CVODE and N <= _FEW_ENOUGH:
         return Method(("LSODA",), False, f"{N} unknowns, and scikit-sundae is not installed")
-    descent = terms == "gradient-flow" and not trained and asked not in DENSE
+    descent = terms == "gradient-flow" and not trained and asked not in DENSE and not spectral
     small = descent and (rank := overlaps.rank) < p / 2
     if asked != "auto":
         return Method((asked,), small, "asked for")

@@ -14,9 +14,13 @@ from numpy.typing import ArrayLike
 from twolayer.flow.clock import times_of
 from twolayer.flow.following import follow
 from twolayer.flow.method import method_for
+from twolayer.flow.spectral_field import SpectralFlow
 from twolayer.flow.terms import TERMS, Terms, dimension, dimension_of_terms
 from twolayer.flow.vector_field import Flow, SpanFlow
 from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import same_dimension
+from twolayer.problem.states import isotropic
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.problem.update import Norm, UpdateRule
 from twolayer.results.divergence import Divergence
@@ -28,6 +32,7 @@ from twolayer.results.going_on import (
     steps_made,
     with_targets,
 )
+from twolayer.results.spectral_trajectory import trajectory_of
 from twolayer.results.trajectory import Trajectory, named
 from twolayer.schedules import Constant, Schedule, rate_of_time
 from twolayer.support.checks import (
@@ -52,7 +57,7 @@ from twolayer.support.versions import provenance
 @says_what_it_cannot
 def solve(
     task: Task,
-    overlaps: Overlaps | Trajectory,
+    overlaps: Overlaps | SpectralOverlaps | Trajectory,
     *,
     t_eval: ArrayLike | None = None,
     steps: ArrayLike | None = None,
@@ -76,9 +81,9 @@ def solve(
     Parameters
     ----------
     task : Task
-    overlaps : Overlaps or Trajectory
-        State at t = 0; or a result to go on from, of one run, at its last time: `task` and all
-        else may be others.
+    overlaps : Overlaps, SpectralOverlaps or Trajectory
+        State at t = 0, also under inputs with a spectrum, ``weights.overlaps(spectrum)``; or a
+        result to go on from, of one run, at its last time: `task` and all else may be others.
     t_eval : array_like, shape (T,)
         Times >= 0, or from where the result ends, that do not decrease, in units of p d/γ SGD
         steps; results are at exactly these.
@@ -101,9 +106,9 @@ def solve(
     d : int, optional
         With "full": Ψ^Var as it is for samples in d dimensions, whose norm depends on the
         pre-activations (`flow`), whether it is asked by `steps` or not; at least the rank of P.
-        Infinite by default.  Other terms, batches and fixed norms have no d: there it is refused,
-        but for `steps` and schedules in steps or samples, whose times it says, and then it
-        changes the equation in nothing.
+        Infinite by default; that of the spectrum, if there is one.  Other terms, batches and fixed
+        norms have no d: there it is refused, but for `steps` and schedules in steps or samples,
+        whose times it says, and then it changes the equation in nothing.
     a_star : array_like, shape (k,), optional
         Second layer of the targets, instead of the one of `overlaps`.
     second_layer_rate : float
@@ -195,8 +200,11 @@ def solve(
             raise InvalidInput("overlaps", f"a result of {len(result.M)} runs", allowed)
         begins, overlaps = going_on("overlaps", result)
         t_asked = None if t_asked is None else later(t_asked, begins, step_of(result))
-    check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps (weights have overlaps())")
-    overlaps = with_targets(overlaps, a_star)
+    spectrum = overlaps.spectrum if isinstance(overlaps, SpectralOverlaps) else None
+    if spectrum is None:
+        wanted = "a twolayer.Overlaps (weights have overlaps())"
+        check_instance("overlaps", overlaps, Overlaps, wanted)
+    overlaps = isotropic(with_targets(overlaps, a_star))
     check_choice("terms", terms, TERMS)
     check_choice("method", method, ("auto", *ODE_METHODS))
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
@@ -204,6 +212,9 @@ def solve(
     batch = check_integer("batch", batch, 1)
     rule = UpdateRule.of(weight_decay, norm, neuron_rates, overlaps.p)
     rule.check_norms(np.diagonal(overlaps.Q))
+    spectral = isinstance(overlaps, SpectralOverlaps)
+    if spectral:
+        rule.check_plain("isotropic inputs")
     if learning_rate is None and (terms != "gradient-flow" or eta or steps is not None):
         why = "the second layer is trained" if steps is None else "steps are"
         why = f"terms is {terms!r}" if terms != "gradient-flow" else why
@@ -215,6 +226,8 @@ def solve(
     if steps is not None and d is None:
         raise InvalidInput("d", "None", "given with steps, whose times are steps · γ/(p d)")
     d = dimension("full" if counts or steps is not None else terms, overlaps.P, d)
+    if d is not None and spectrum is not None:
+        same_dimension(spectrum, d)
     d_of_terms = dimension_of_terms(terms, d, counts or steps is not None, batch, rule.fixed)
     made = 0.0 if result is None else steps_made(result, d)
     check_counted(rate, steps_asked, made)
@@ -233,9 +246,11 @@ def solve(
     chosen = method_for(method, overlaps, terms, bool(eta), since[-1])
     beside = None if rule.plain else rule
 
-    def flow_of(task: Task) -> Flow | SpanFlow:
+    def flow_of(task: Task) -> Flow | SpanFlow | SpectralFlow:
         if chosen.in_span:
             return SpanFlow(task, overlaps, beside)
+        if spectral:
+            return SpectralFlow(task, overlaps, terms, gamma, eta, batch, d_of_terms)
         return Flow(task, overlaps, terms, gamma, eta, batch, d_of_terms, beside)
 
     flow = flow_of(task)
@@ -256,11 +271,12 @@ def solve(
     )
     path, n = found.path, found.path.t.size
     on = {} if result is None else {"begins": begins, "before": made, "stage": result.stage + 1}
-    trajectory = Trajectory(
+    trajectory = trajectory_of(
+        spectrum,
         t=t_eval[:n],
         Q=found.Q,
         M=found.M,
-        P=overlaps.P,
+        P=overlaps.P_blocks if spectral else overlaps.P,
         excess_risk=found.risks,
         task=task,
         a=found.a if eta else overlaps.a,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import copysign, exp, expm1, log, pi, sqrt
+from typing import Any
 
 import numpy as np
 from scipy.special import erf, erfcx
@@ -187,6 +188,28 @@ def other_and_slope(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarr
             for m in range(1, code - HERMITE):
                 before, here = here, x[i] * here - m * before
             value[i], slope[i] = here, (code - HERMITE) * before
+
+
+@compiled()
+def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """σ(x) into `value` and σ'(x) into `slope`, for the activation with this code."""
+    if code == 0:
+        erf_and_slope(x, value, slope)
+    elif code == 1:
+        for i in range(x.size):
+            value[i] = x[i] * x[i]
+            slope[i] = 2.0 * x[i]
+    else:
+        other_and_slope(code, x, value, slope)
+
+
+@compiled(inner=True)
+def respond_by(sigma: Any, code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """As `respond`, or by machine code for both; the branch is taken when this is compiled."""
+    if sigma is None:
+        respond(code, x, value, slope)
+    else:
+        sigma(x, value, slope)
 
 
 @compiled(FAST, inner=True)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from twolayer.kernels.compiler import FAST, compiled
-from twolayer.kernels.functions import erf_and_slope, other_and_slope, scalar_product
+from twolayer.kernels.functions import respond, respond_by, scalar_product
 from twolayer.kernels.products import add_product, add_transposed_product, scalar_products
 from twolayer.kernels.rotation import to_lower_triangle
 from twolayer.kernels.scales import (
@@ -81,28 +81,6 @@ class Rules(NamedTuple):
 
 #: Samples between which the recursion is done one by one; those before come as a product.
 _NEAR = 16
-
-
-@compiled()
-def respond(code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
-    """σ(x) into `value` and σ'(x) into `slope`, for the activation with this code."""
-    if code == 0:
-        erf_and_slope(x, value, slope)
-    elif code == 1:
-        for i in range(x.size):
-            value[i] = x[i] * x[i]
-            slope[i] = 2.0 * x[i]
-    else:
-        other_and_slope(code, x, value, slope)
-
-
-@compiled(inner=True)
-def respond_by(sigma: Any, code: int, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
-    """As `respond`, or by machine code for both; the branch is taken when this is compiled."""
-    if sigma is None:
-        respond(code, x, value, slope)
-    else:
-        sigma(x, value, slope)
 
 
 @compiled()

@@ -4,6 +4,17 @@ Builds on the activations.
 """
 
 from twolayer.problem.overlaps import Overlaps, Weights
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import Spectrum
 from twolayer.problem.task import QuadratureWarning, Task, excess_risk, risk
 
-__all__ = ["Overlaps", "QuadratureWarning", "Task", "Weights", "excess_risk", "risk"]
+__all__ = [
+    "Overlaps",
+    "QuadratureWarning",
+    "SpectralOverlaps",
+    "Spectrum",
+    "Task",
+    "Weights",
+    "excess_risk",
+    "risk",
+]

@@ -11,6 +11,8 @@ from twolayer.support.warn import warn
 #: Overlaps may miss symmetry and positivity by this much of their largest entry:
 #: what an integrator at usual tolerances leaves behind.
 TOLERANCE = 1e-8
+#: Eigenvalues of Ω below this much of the largest do not count for its rank.
+RANK_TOLERANCE = 1e-13
 #: From this dimension on unit vectors are hardly meant.
 _HIGH = 10
 
@@ -22,6 +24,25 @@ def assemble(Q: np.ndarray, M: np.ndarray, P: np.ndarray) -> np.ndarray:
     Omega[..., :p, :p], Omega[..., :p, p:] = Q, M
     Omega[..., p:, :p], Omega[..., p:, p:] = M.swapaxes(-1, -2), P
     return Omega
+
+
+def counted(values: np.ndarray) -> np.ndarray:
+    """Which eigenvalues of Ω, the largest last, count for its rank."""
+    return values > RANK_TOLERANCE * max(values[-1], 0.0)
+
+
+def factor(Omega: np.ndarray, most: int | None = None) -> np.ndarray:
+    """F (n, rank) with F Fᵀ = Ω, of a rank of at `most` so much; costs O(n³)."""
+    values, vectors = np.linalg.eigh(Omega)
+    kept = counted(values)
+    if most is not None:
+        kept[: max(len(kept) - most, 0)] = False
+    rows = vectors[:, kept] * np.sqrt(values[kept])
+    # Vectors of equal eigenvalues are any, and rounding would choose them, another way on
+    # another processor: turned to numbers that are the same everywhere, there is one choice.
+    fixed = np.random.default_rng(0).standard_normal(rows.shape)
+    turn, triangle = np.linalg.qr(rows.T @ fixed)
+    return rows @ (turn * np.sign(np.diagonal(triangle)))
 
 
 def second_layer(argument: str, value: ArrayLike | None, size: int) -> np.ndarray:

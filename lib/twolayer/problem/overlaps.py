@@ -7,7 +7,7 @@ a given dimension with these overlaps.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 import scipy
@@ -18,10 +18,14 @@ from twolayer.problem.matrices import (
     assemble,
     check_dimension,
     check_size,
+    counted,
+    factor,
     second_layer,
     symmetric,
     warn_of_unit_vectors,
 )
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import Spectrum, fits_spectrum
 from twolayer.support.arrays import set_fields
 from twolayer.support.checks import (
     InvalidInput,
@@ -29,7 +33,6 @@ from twolayer.support.checks import (
     check_choice,
     check_fits_in_memory,
     check_flag,
-    check_instance,
     check_integer,
     check_positive,
     check_seed,
@@ -38,8 +41,6 @@ from twolayer.support.checks import (
 from twolayer.support.html import ranges
 from twolayer.support.limits import says_what_it_cannot
 
-#: Eigenvalues of Ω below this much of the largest do not count for its rank.
-RANK_TOLERANCE = 1e-13
 #: Of a norm whose square is no rounding.
 _SMALLEST = 1e-100
 
@@ -136,18 +137,11 @@ class Overlaps:
     @property
     def rank(self) -> int:
         """Dimension of the span of all students and targets."""
-        return int(_counted(np.linalg.eigvalsh(self.Omega)).sum())
+        return int(counted(np.linalg.eigvalsh(self.Omega)).sum())
 
     def factor(self) -> np.ndarray:
         """F (p + k, rank) with F Fᵀ = Ω, students first; costs O((p + k)³)."""
-        values, vectors = np.linalg.eigh(self.Omega)
-        kept = _counted(values)
-        rows = vectors[:, kept] * np.sqrt(values[kept])
-        # Vectors of equal eigenvalues are any, and rounding would choose them, another way on
-        # another processor: turned to numbers that are the same everywhere, there is one choice.
-        fixed = np.random.default_rng(0).standard_normal(rows.shape)
-        turn, triangle = np.linalg.qr(rows.T @ fixed)
-        return rows @ (turn * np.sign(np.diagonal(triangle)))
+        return factor(self.Omega)
 
     def embed(self, d: int, seed: int = 0) -> Weights:
         """Weights in dimension d >= `rank` with exactly these overlaps, turned at random.
@@ -169,11 +163,6 @@ class Overlaps:
         frame *= np.sign(np.diagonal(triangle))  # QR alone is not uniform over frames
         vectors = np.sqrt(d) * rows @ frame.T
         return Weights(vectors[: self.p], vectors[self.p :], self.a, self.a_star)
-
-
-def _counted(values: np.ndarray) -> np.ndarray:
-    """Which eigenvalues of Ω, the largest last, count for its rank."""
-    return values > RANK_TOLERANCE * max(values[-1], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +234,23 @@ class Weights:
         """Dimension of the data."""
         return self.W.shape[1]
 
-    def overlaps(self) -> Overlaps:
-        """The overlaps of these weights, at a cost of O(d (p + k)²)."""
+    @overload
+    def overlaps(self, spectrum: None = None) -> Overlaps: ...
+    @overload
+    def overlaps(self, spectrum: Spectrum) -> SpectralOverlaps: ...
+    def overlaps(self, spectrum: Spectrum | None = None) -> Overlaps | SpectralOverlaps:
+        """The overlaps of these weights, at a cost of O(d (p + k)²).
+
+        With the spectrum of the inputs, by whose eigenspaces the coordinates are then ordered,
+        those in every eigenspace.
+        """
         W, W_star, d = self.W, self.W_star, self.d
+        if spectrum is not None:
+            fits_spectrum(spectrum, d)
+            each = ((W[:, here], W_star[:, here]) for here in spectrum.columns())
+            blocks = [(w @ w.T / d, w @ v.T / d, v @ v.T / d) for w, v in each]
+            Q, M, P = map(np.array, zip(*blocks, strict=True))
+            return SpectralOverlaps(spectrum, Q, M, P, self.a, self.a_star)
         Q, M, P = W @ W.T / d, W @ W_star.T / d, W_star @ W_star.T / d
         return Overlaps(Q, M, P, self.a, self.a_star)
 
@@ -307,10 +310,3 @@ class Weights:
         M /= np.linalg.norm(M, axis=1, keepdims=True)
         W_star = np.sqrt(d) * np.eye(k, d)
         return cls(M @ W_star, W_star)
-
-
-def no_second_layer(overlaps: Overlaps) -> None:
-    """Refuse what is no overlaps, or has a second layer other than ones."""
-    check_instance("overlaps", overlaps, Overlaps)
-    if (overlaps.a != 1).any() or (overlaps.a_star != 1).any():
-        raise InvalidInput("overlaps", shown(overlaps.a), "without a second layer")

@@ -17,6 +17,7 @@ from twolayer.activations.quadrature import Quadrature
 from twolayer.activations.square import Square
 from twolayer.problem.matrices import assemble, second_layer
 from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.support.arrays import set_fields, writable
 from twolayer.support.checks import (
     InvalidInput,
@@ -183,7 +184,7 @@ class Path(Protocol):
 
 
 def excess_risk(
-    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None = None
+    task: Task, overlaps: Overlaps | SpectralOverlaps | Path, a_star: ArrayLike | None = None
 ) -> float | np.ndarray:
     """Population risk above its floor, R − Δ/2 = ½ Σ_{m,m'} c_m c_m' E[σ(λ_m) σ(λ_m')].
 
@@ -195,7 +196,7 @@ def excess_risk(
     ----------
     task : Task
         Of a trajectory any, not only the one that it was made with.
-    overlaps : Overlaps or Trajectory
+    overlaps : Overlaps, SpectralOverlaps or Trajectory
     a_star : array_like, shape (k,), optional
         Second layer of the targets, instead of the one of `overlaps`: with ones and zeros the risk
         of one of several targets, of what was learned before, say.
@@ -216,14 +217,15 @@ def excess_risk(
 
 
 def _checked_risk(
-    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None
+    task: Task, overlaps: Overlaps | SpectralOverlaps | Path, a_star: ArrayLike | None
 ) -> float | np.ndarray:
     """`excess_risk`, called by a function that the user called."""
     check_instance("task", task, Task)
-    if not isinstance(overlaps, Path):
+    one = isinstance(overlaps, (Overlaps, SpectralOverlaps))
+    if not one and not isinstance(overlaps, Path):
         check_instance("overlaps", overlaps, Overlaps, "a twolayer.Overlaps or Trajectory")
     targets = overlaps.a_star if a_star is None else second_layer("a_star", a_star, len(overlaps.P))
-    if isinstance(overlaps, Overlaps):
+    if one:
         Omega, p, c = overlaps.Omega, overlaps.p, coefficients(overlaps.a, targets)
         found = excess_risk_of(task, Omega, p, c)
     else:
@@ -279,7 +281,7 @@ def without_rounding(value: float, scale: float) -> float:
 
 
 def risk(
-    task: Task, overlaps: Overlaps | Path, a_star: ArrayLike | None = None
+    task: Task, overlaps: Overlaps | SpectralOverlaps | Path, a_star: ArrayLike | None = None
 ) -> float | np.ndarray:
     """Population risk R = ½ E[(f(x) − y)²], label noise included: `excess_risk` plus Δ/2.
 

@@ -64,6 +64,12 @@ class UpdateRule:
         """Whether a step is the gradient's and nothing else."""
         return not (self.decay or self.fixed or (self.rates != 1).any())
 
+    def check_plain(self, wanted: str) -> None:
+        """Refuse a rule that is not plain where only the gradient's step is known."""
+        for name, value in self.named.items():
+            if value not in (0.0, "free", None):
+                raise InvalidInput(name, shown(value), f"left out, but for {wanted}")
+
     def check_norms(self, squares: Array) -> None:
         """Refuse to hold the norm of a student that has none; `squares` are Q_ii."""
         if self.fixed and squares.min() < np.finfo(float).tiny:

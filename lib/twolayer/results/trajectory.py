@@ -122,6 +122,11 @@ class Trajectory(Result):
         >>> bool(then.risk[-1] < first.risk[-1])
         True
         """
+        here = self.at(time, run)
+        return Overlaps(self.Q[here], self.M[here], self.P, self.a[here], self.a_star)
+
+    def at(self, time: int = -1, run: int = 0) -> tuple[int, ...]:
+        """The index of a recorded state, refused where there is none, as `overlaps` says."""
         if self.Q.ndim < self.M.ndim:
             raise InvalidInput("record", "norms only", '"overlaps" to have all of Q')
         time = _index("time", time, self.t.size)
@@ -132,7 +137,7 @@ class Trajectory(Result):
             why = "stopped before" if stopped else "left the range of finite numbers"
             got = f"{time} of run {run}, which had {why}"
             raise InvalidInput("time", got, "earlier")
-        return Overlaps(self.Q[where], self.M[where], self.P, self.a[where], self.a_star)
+        return where
 
     @property
     def stage(self) -> int:

@@ -38,6 +38,8 @@ _DIMENSIONS = {
     "a": ("time", "neuron"),
     "Q": ("time", "neuron", "neuron_2"),
     "M": ("time", "neuron", "target"),
+    "Q_blocks": ("time", "group", "neuron", "neuron_2"),
+    "M_blocks": ("time", "group", "neuron", "target"),
     "excess_risk": ("time",),
 }
 

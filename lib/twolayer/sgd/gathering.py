@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from twolayer.results.divergence import Divergence
+from twolayer.results.spectral_trajectory import trajectory_of
 from twolayer.results.trajectory import Trajectory
 from twolayer.schedules import Schedule
 from twolayer.sgd.plan import Plan
@@ -52,7 +53,8 @@ def gather(
     # Times that no run has reached say nothing; asked to keep all runs, keep all times, too.
     keeps = not raises and ended and len(low) < len(rows)
     count = plan.samples.size if keeps else max(row.count for row in rows)
-    trajectory = Trajectory(
+    trajectory = trajectory_of(
+        plan.spectrum,
         t=plan.times(plan.samples[:count]),
         Q=_stacked(rows, "Q", count),
         M=_stacked(rows, "M", count),

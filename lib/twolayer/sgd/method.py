@@ -11,7 +11,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 #: From so many students on the rotation is LAPACK's.
 WIDE = 128
 #: Samples in a block of the projected method, of which the cheapest is taken.
-_BLOCKS = (16, 32, 64, 128)
+BLOCKS = (16, 32, 64, 128)
 
 
 def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, str]:
@@ -27,7 +27,7 @@ def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, s
     """
     # In low dimension the recursion within a block costs more than fresh fields would.
     block = 16 if p <= 32 or d <= 64 else 32 if p <= 64 else 64 if p <= 256 else 128
-    block = _whole(block, batch)
+    block = whole_batches(block, batch)
     room = d - p - k
     least = max(8, batch)
     if method == "direct":
@@ -52,10 +52,10 @@ def choose(method: str, p: int, k: int, d: int, batch: int) -> tuple[str, int, s
 
 def _block_projected(p: int, k: int, d: int, batch: int) -> int:
     """The cheapest number of samples: many share the rotation, few have small products."""
-    if batch >= _BLOCKS[1] and batch > p:
+    if batch >= BLOCKS[1] and batch > p:
         return batch
     room = (d - p - k) // batch * batch
-    sizes = (min(_whole(B, batch), room) for B in _BLOCKS)
+    sizes = (min(whole_batches(B, batch), room) for B in BLOCKS)
     return min(sizes, key=lambda B: cost(p, k, d, B, True, batch))
 
 
@@ -68,7 +68,7 @@ def by_batches(p: int, batch: int, block: int) -> bool:
     return batch == block and batch > p
 
 
-def _whole(block: int, batch: int) -> int:
+def whole_batches(block: int, batch: int) -> int:
     """The least multiple of the batch that is no smaller than the block."""
     return -(-block // batch) * batch
 
@@ -78,11 +78,16 @@ def cost(p: int, k: int, d: int, block: int, projected: bool = False, batch: int
 
     Only the ratio of the two methods matters; the rates were read off one present-day core.
     """
-    normal, flop, unit, reflection = 3e-3, 2e-5, 0.02, 3e-4
+    normal, flop, unit = 3e-3, 2e-5, 0.02
     if not projected:
         return normal * d + flop * d * (4 * p + 2 * k + 2 * block) + unit * (p + k)
     gram = min(p, block) if by_batches(p, batch, block) else block
     width, drawn = p + k + gram, p + k + gram**2 / 2 / block
     products = width * (4 * p + 2 * k + (2 * block if gram == block else 0))
-    rotation = 2 * p**2 * (p + gram) / block * (reflection if p < WIDE else reflection / 4)
-    return normal * drawn + flop * products + unit * (p + k) + rotation
+    return normal * drawn + flop * products + unit * (p + k) + rotation(p, gram, block)
+
+
+def rotation(p: int, gram: int, block: int) -> float:
+    """Microseconds a step that it takes to turn p students with so many further columns back."""
+    reflection = 3e-4
+    return 2 * p**2 * (p + gram) / block * (reflection if p < WIDE else reflection / 4)

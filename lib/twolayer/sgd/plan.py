@@ -14,8 +14,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from twolayer.problem.spectral_overlaps import pooled
+from twolayer.problem.spectrum import Spectrum
 from twolayer.problem.task import Task, known_by
 from twolayer.problem.update import UpdateRule
+from twolayer.sgd.groups import Groups
 from twolayer.sgd.pace import Counted, Held
 from twolayer.support.versions import versions
 
@@ -63,6 +66,10 @@ class Plan:
     begins, before, stage : float, int, int
         Of what goes on from a result: the time and the steps it begins at, and how many results
         are before it, each of which has drawn its own samples.
+    spectrum : Spectrum, optional
+        That of the inputs, for the result.
+    groups : Groups, optional
+        Of more than one eigenspace, in which columns they are held, and which are turned.
     """
 
     task: Task
@@ -88,6 +95,8 @@ class Plan:
     begins: float = 0.0
     before: int = 0
     stage: int = 0
+    spectrum: Spectrum | None = None
+    groups: Groups | None = None
 
     @property
     def enough(self) -> float:
@@ -122,8 +131,14 @@ class Plan:
 
     @cached_property
     def P(self) -> np.ndarray:
-        """Overlaps of the targets, (k, k)."""
+        """Overlaps of the targets, (k, k), or in each eigenspace, (G, k, k)."""
+        if self.groups is not None:
+            return self.groups.blocks_of(self.targets, self.targets)
         return self.targets @ self.targets.T
+
+    def whole(self, overlaps: np.ndarray) -> np.ndarray:
+        """What is recorded as the covariance of pre-activations."""
+        return pooled(None if self.groups is None else self.spectrum, overlaps)
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -147,6 +162,7 @@ class Plan:
             "stop at risk": self.stop_at_risk,
             **self.rule.named,
             "begins": [self.begins, self.before, self.stage],
+            **({} if self.groups is None else {"spectrum": self.groups.known_by}),
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }
 
@@ -158,6 +174,8 @@ class Plan:
     @property
     def drawn(self) -> int:
         """Coordinates of a sample that are drawn: those of the span of all weights, or d."""
+        if self.groups is not None:
+            return self.students.shape[1]  # all are in what `GroupDraws` gives
         return len(self.students) + len(self.targets) if self.projected else self.d
 
     @property

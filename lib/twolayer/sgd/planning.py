@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twolayer.problem.overlaps import Overlaps, Weights
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import Spectrum, fits_spectrum, same_dimension
 from twolayer.problem.task import Task
 from twolayer.problem.update import UpdateRule
 from twolayer.results.going_on import check_counted, later, step_of, steps_made
 from twolayer.results.trajectory import Trajectory
 from twolayer.schedules import shifted
 from twolayer.sgd.clock import pace_and_steps
+from twolayer.sgd.groups import hold
 from twolayer.sgd.method import by_batches, choose
 from twolayer.sgd.plan import Plan
 from twolayer.support.checks import (
@@ -46,6 +49,7 @@ class Asked:
     before: int = 0
     stage: int = 0
     rule: UpdateRule | None = None
+    spectrum: Spectrum | None = None
 
 
 def gone_on(asked: Asked, start: Trajectory) -> Asked:
@@ -59,6 +63,29 @@ def gone_on(asked: Asked, start: Trajectory) -> Asked:
     return replace(asked, d=d, begins=begins, before=before, stage=stage)
 
 
+def with_spectrum(
+    asked: Asked, start: Weights | Overlaps | SpectralOverlaps, given: Spectrum | None
+) -> Asked:
+    """What is asked for, with the spectrum that is given, or that of the start."""
+    own = start.spectrum if isinstance(start, SpectralOverlaps) else None
+    spectrum = own if given is None else given
+    if spectrum is None:
+        return asked
+    if own is not None:
+        if spectrum != own:
+            raise InvalidInput("spectrum", shown(given), f"left out, or that of the start, {own!r}")
+        if asked.d is not None:
+            same_dimension(own, check_integer("d", asked.d, 1))
+        asked = replace(asked, d=own.d)
+    elif isinstance(start, Weights):
+        fits_spectrum(spectrum, start.d)
+    else:
+        allowed = "left out: overlaps in eigenspaces, weights.overlaps(spectrum), have one in them"
+        raise InvalidInput("spectrum", shown(spectrum), allowed)
+    plain = Spectrum(spectrum.eigenvalues, spectrum.dimensions)  # runs want no eigenvectors
+    return replace(asked, spectrum=plain)
+
+
 def make_plan(asked: Asked) -> tuple[Plan, str]:
     """Everything that the runs share, and why this method.
 
@@ -68,11 +95,18 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
     rate = shifted(asked.learning_rate, asked.begins, asked.before, batch)
     gamma = check_schedule(rate)
     d = _dimension(start, asked.d)
-    method, block, why = choose(asked.method, start.p, start.k, d, batch)
-    gram = min(start.p, block) if by_batches(start.p, batch, block) else block
-    width = start.p + start.k + gram if method == "projected" else 0
-    check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
-    students, targets, scale = _coordinates(start, d, width)
+    groups = None
+    if asked.spectrum is not None and len(asked.spectrum) > 1:
+        groups, why = hold(asked.method, start.p, start.k, asked.spectrum, batch)
+        method, block = "projected" if groups.projected else "direct", groups.block
+        check_fits_in_memory("d", d, 2 * (start.p + start.k) * sum(groups.widths))
+        students, targets, scale = *groups.coordinates(start), 1.0
+    else:
+        method, block, why = choose(asked.method, start.p, start.k, d, batch)
+        gram = min(start.p, block) if by_batches(start.p, batch, block) else block
+        width = start.p + start.k + gram if method == "projected" else 0
+        check_fits_in_memory("d", d, 2 * (start.p + start.k) * (width or d))
+        students, targets, scale = _coordinates(start, d, width)
     since = None if asked.t_eval is None else np.maximum(asked.t_eval - asked.begins, 0.0)
     more = None if asked.steps is None else asked.steps - asked.before
     units = gamma, rate, block, batch, start.p * d * batch
@@ -109,6 +143,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         before=asked.before,
         stage=asked.stage,
         rule=rule,
+        spectrum=asked.spectrum,
+        groups=groups,
     )
     _check_decay(plan)
     if asked.t_eval is None:
@@ -158,6 +194,8 @@ def _dimension(start: Weights | Overlaps, d: int | None) -> int:
         if d is not None and check_integer("d", d, 1) != start.d:
             raise InvalidInput("d", str(d), f"{start.d}, the dimension of the weights, or left out")
         return start.d
+    if isinstance(start, SpectralOverlaps):
+        return start.spectrum.d
     if not isinstance(start, Overlaps):
         raise InvalidInput("start", shown(start), "twolayer.Weights or twolayer.Overlaps")
     if d is None:

@@ -26,6 +26,11 @@ def _agreed(plan: Plan, samples: Any = 0) -> dict[str, Any]:
     return plan.fingerprint | {"source": digest_of(_RUNS)} | schedule
 
 
+def _name(plan: Plan, name: str) -> str:
+    """Under which name Q and M are kept, whose axes those of eigenspaces add to."""
+    return f"{name}_blocks" if plan.groups is not None and name in "QM" else name
+
+
 def check(plan: Plan, number: int, folder: str) -> None:
     """Refuse the checkpoint of a run, if there is one, of other parameters or another version."""
     resume(plan, number, checkpoints.file_of(folder, number))
@@ -34,7 +39,9 @@ def check(plan: Plan, number: int, folder: str) -> None:
 def bytes_needed(plan: Plan, runs: int) -> int:
     """What the checkpoints of so many runs take on the disk, about, while one is replaced."""
     p, k = len(plan.students), len(plan.targets)
-    recorded = plan.samples.size * (p * (p if plan.record == "overlaps" else 1) + p * k + p + 1)
+    groups = 1 if plan.groups is None else len(plan.groups.spectrum)
+    overlaps = groups * (p * (p if plan.record == "overlaps" else 1) + p * k)
+    recorded = plan.samples.size * (overlaps + p + 1)
     one = 8 * (plan.students.size + recorded) + 10_000
     return one * (runs + 1)
 
@@ -47,8 +54,8 @@ def save(plan: Plan, file: Path, state: State, outcome: Outcome) -> None:
         "second_layer": state.a,
         "samples": plan.samples[:n].astype(float),  # NetCDF 3 has no integers of 64 bits
         "a": outcome.a[:n],
-        "Q": outcome.Q[:n],
-        "M": outcome.M[:n],
+        _name(plan, "Q"): outcome.Q[:n],
+        _name(plan, "M"): outcome.M[:n],
         "excess_risk": outcome.excess_risk[:n],
     }
     random_state = state.draws.state
@@ -73,8 +80,8 @@ def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
         "second_layer": plan.a.shape,
         "samples": (None,),
         "a": (None, *outcome.a.shape[1:]),
-        "Q": (None, *outcome.Q.shape[1:]),
-        "M": (None, *outcome.M.shape[1:]),
+        _name(plan, "Q"): (None, *outcome.Q.shape[1:]),
+        _name(plan, "M"): (None, *outcome.M.shape[1:]),
         "excess_risk": (None,),
     }
     saved = checkpoints.load(file, lambda have: _agreed(plan, have.get("samples")), shapes)
@@ -97,7 +104,7 @@ def resume(plan: Plan, number: int, file: Path) -> tuple[State, Outcome]:
         raise InvalidInput("t_eval", got, allowed)
     of = np.searchsorted(saved.arrays["samples"], plan.samples[:n])
     for name in ("Q", "M", "excess_risk", "a"):
-        getattr(outcome, name)[:n] = saved.arrays[name][of]
+        getattr(outcome, name)[:n] = saved.arrays[_name(plan, name)][of]
     state.students[:] = saved.arrays["students"]
     state.a[:] = saved.arrays["second_layer"]
     state.block = saved.block

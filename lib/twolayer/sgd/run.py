@@ -43,7 +43,7 @@ class Workspace:
 
     def __init__(self, plan: Plan, state: State) -> None:
         from twolayer.kernels import sgd as kernels  # starts numba
-        from twolayer.sgd import batches, blocks
+        from twolayer.sgd import batches, blocks, groups
 
         B, (p, D), k = plan.block, plan.students.shape, len(plan.targets)
         self.plan, self.state, self._kernels = plan, state, kernels
@@ -51,15 +51,16 @@ class Workspace:
         self._turn_back = batches.turn_back
         activation = plan.task.activation
         rule, code = plan.rule, activation.code
+        projected = plan.projected and plan.groups is None
         rates = np.empty(0) if rule.plain else writable(rule.rates)
         norms = plan.norms if rule.fixed else np.empty(0)
         of_step = kernels.Multiples(rates, norms, rule.decay * plan.batch)
-        self._rules = kernels.Rules(k, plan.batch, plan.second, plan.projected, code, of_step)
+        self._rules = kernels.Rules(k, plan.batch, plan.second, projected, code, of_step)
         self._most = max(1, _BATCH // state.draws.size)
         self._long = 4.0 * B * D * (p + k + B) + 50.0 * state.draws.size > _LONG
         # LAPACK turns wide weights back faster than a kernel does.
-        self._wide = plan.projected and p >= WIDE
-        alone = plan.projected and plan.gram < B
+        self._wide = projected and p >= WIDE
+        alone = projected and plan.gram < B
         rows = 0 if alone else B
         X, C = np.empty((rows, D)), np.empty((rows, p))
         past = np.empty((rows if plan.second else 0, p))
@@ -74,8 +75,10 @@ class Workspace:
             self._loop = kernels.advance_batches
         else:
             self._loop = kernels.advance if known else partial(blocks.advance, activation)
+        if grouped := plan.groups is not None and plan.groups.projected:
+            self._loop = groups.loop_of(plan.groups, self._loop, known and p < WIDE)
         #: The block from which on machine code for the user's function takes over, if it is yet to.
-        self._next = None if known or alone else -(-blocks.BY_NUMPY // B)
+        self._next = None if known or alone or grouped else -(-blocks.BY_NUMPY // B)
 
     def advance(self, count: int, absorb_last: bool = True) -> tuple[int, int]:
         """Run through so many blocks or fewer; the number of the last, and of its steps."""
@@ -114,6 +117,8 @@ class Workspace:
         room, rules = self._room, self._rules
         if not self._wide:
             self._kernels.absorb(room, rules)
+            if self.plan.groups is not None:
+                self.plan.groups.turn_back(room.students, rules.k)
             return
         if room.X.size:  # batches are there already
             self._kernels.add_transposed_product(room.C, room.X, room.students)
@@ -122,6 +127,9 @@ class Workspace:
 
     def overlaps(self) -> tuple[np.ndarray, np.ndarray]:
         """Q and M at the start of the block."""
+        if self.plan.groups is not None:
+            students, of = self._room.students, self.plan.groups.blocks_of
+            return of(students, students), of(students, self._targets)
         Q, M = self._products(self._room.students), self._products(self._room.students, True)
         return (Q + Q.T) / 2, M
 
@@ -143,6 +151,12 @@ class Workspace:
         bits do not depend on what else is asked.  Where there are scales, Q is that of the rows.
         """
         room, batch = self._room, self.plan.batch
+        if self.plan.groups is not None:
+            both = room.students, self._targets
+            after = self.plan.groups.inside(*both, room.X, room.C, batch)
+            for stop in counts:
+                yield *after(stop), room.past[stop - 1] if self.plan.second else self.state.a
+            return
         Q, M = self.overlaps()
         seen = self._products(room.X, True)
         chunk, start = batch * max(1, _CHUNK // batch), 0
@@ -256,17 +270,19 @@ def _record(
     whole = plan.record == "overlaps"
     while True:
         n = count = outcome.count
-        Q = outcome.Q[n:] if whole else np.empty((most, *plan.students.shape[:1] * 2))
+        p, lead = len(plan.students), outcome.M.shape[1:-2]
+        Q = outcome.Q[n:] if whole else np.empty((most, *lead, p, p))
         for state in itertools.islice(states, most):
             Q[count - n], outcome.M[count], outcome.a[count] = state
             count += 1
         if count == n:
             return outcome
         if not whole:
-            outcome.Q[n:count] = np.diagonal(Q[: count - n], axis1=1, axis2=2)
+            outcome.Q[n:count] = np.diagonal(Q[: count - n], axis1=-2, axis2=-1)
         M, a = outcome.M[n:count], outcome.a[n:count]
         with np.errstate(all="ignore"):
-            risks = excess_risks_of(plan.task, Q[: count - n], M, plan.P, a, plan.a_star)
+            state = plan.whole(Q[: count - n]), plan.whole(M), plan.whole(plan.P), a
+            risks = excess_risks_of(plan.task, *state, plan.a_star)
         outcome.excess_risk[n:count] = risks
         ends = np.flatnonzero(~np.isfinite(risks) | (risks <= plan.enough))
         if ends.size:

@@ -20,6 +20,9 @@ from dataclasses import replace
 from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights
+from twolayer.problem.spectral_overlaps import SpectralOverlaps
+from twolayer.problem.spectrum import Spectrum
+from twolayer.problem.states import isotropic
 from twolayer.problem.task import Task, warn_unless_settled
 from twolayer.problem.update import Norm, UpdateRule
 from twolayer.results.going_on import going_on, with_targets
@@ -28,9 +31,10 @@ from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
 from twolayer.sgd.elsewhere import check_can_be_sent, run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
+from twolayer.sgd.groups import step_cost
 from twolayer.sgd.method import METHODS, Method, cost
 from twolayer.sgd.plan import RECORDS, Record
-from twolayer.sgd.planning import Asked, Plans, gone_on
+from twolayer.sgd.planning import Asked, Plans, gone_on, with_spectrum
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -60,7 +64,7 @@ _LARGEST_BATCH = 4096
 @says_what_it_cannot
 def simulate(
     task: Task,
-    start: Weights | Overlaps | Trajectory,
+    start: Weights | Overlaps | SpectralOverlaps | Trajectory,
     *,
     learning_rate: float | Callable[[float], float],
     t_eval: ArrayLike | None = None,
@@ -71,6 +75,7 @@ def simulate(
     norm: Norm = "free",
     neuron_rates: ArrayLike | None = None,
     d: int | None = None,
+    spectrum: Spectrum | None = None,
     a_star: ArrayLike | None = None,
     runs: int = 1,
     seed: int = 0,
@@ -87,7 +92,7 @@ def simulate(
     Parameters
     ----------
     task : Task
-    start : Weights, Overlaps or Trajectory
+    start : Weights, Overlaps, SpectralOverlaps or Trajectory
         State at t = 0, the same for all runs; or a result to go on from, each run from its own
         last state, by samples that are new to it: `task` and all else may be others.
     learning_rate : float or callable
@@ -103,8 +108,11 @@ def simulate(
         In place of `t_eval`: the steps after which to record, >= 0, or from that on with which
         the result ends, that do not decrease.
     d : int
-        Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result by
-        default.
+        Dimension of the data; needed with overlaps, at least the rank of Ω.  That of a result, or
+        of a spectrum, by default.
+    spectrum : Spectrum, optional
+        With weights, whose coordinates are then ordered by eigenspace: samples x ~ N(0, Σ/d) of
+        this covariance.  Overlaps in the eigenspaces have it in them.
     runs : int
         Number of independent runs; those of a result.
     seed : int
@@ -174,6 +182,9 @@ def simulate(
     O((p + k)²) beside the recorded overlaps.  Floating point is float64 throughout.
     Bits depend on the machine's BLAS and C library.
 
+    A function of one's own is called from NumPy's loop for the first 10,000 samples of every run,
+    and is compiled for the others if it can be (`activations.machine_code`).
+
     References
     ----------
     arXiv:2302.05882, section 2, for the algorithm; M. S. Bartlett, Proc. R. Soc. Edinb.
@@ -217,17 +228,22 @@ def simulate(
         runs = max(runs, own)
         starts = [going_on("start", start, run=run)[1] for run in range(own)]
         asked = gone_on(asked, start)
-    if isinstance(starts[0], (Weights, Overlaps)):
+    if isinstance(starts[0], (Weights, Overlaps, SpectralOverlaps)):
         starts = [with_targets(each, a_star) for each in starts]
         rule = UpdateRule.of(weight_decay, norm, neuron_rates, starts[0].p)
         asked = replace(asked, rule=rule)
+    asked = with_spectrum(asked, starts[0], spectrum)
+    if asked.spectrum is not None:
+        asked.rule.check_plain("isotropic inputs")
+    starts = [isotropic(each) if isinstance(each, SpectralOverlaps) else each for each in starts]
     plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why
     check_fits_in_memory("runs", runs, bytes_needed(plan, runs) / 8)
     samples = int(plan.samples[-1])
     size = starts[0].p, starts[0].k, plan.d, plan.block, plan.projected, batch
+    each = cost(*size) if plan.groups is None else step_cost(plan.groups, *size[:2])
     what = f"{runs} runs of {samples // batch} steps{of_schedule(learning_rate)}, on one core"
-    warn_of_minutes(what, 1e-6 * runs * samples * cost(*size))
+    warn_of_minutes(what, 1e-6 * runs * samples * each)
     outcomes: dict[int, Outcome] = {}
     options = {"learning_rate": named(learning_rate), "method": method, "why": why}
     options |= {"started": started, "on_divergence": on_divergence}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twolayer.sgd.draws import Draws
+from twolayer.sgd.groups import GroupDraws
 from twolayer.sgd.plan import Plan
 
 
@@ -34,8 +35,9 @@ class Outcome:
     def empty(cls, plan: Plan) -> Outcome:
         """Room for all times of the plan."""
         T, p, k = plan.samples.size, len(plan.students), len(plan.targets)
-        Q = np.empty((T, p, p) if plan.record == "overlaps" else (T, p))
-        return cls(Q, np.empty((T, p, k)), np.empty(T), np.empty((T, p)))
+        lead = (T,) if plan.groups is None else (T, len(plan.groups.spectrum))
+        Q = np.empty((*lead, p, p) if plan.record == "overlaps" else (*lead, p))
+        return cls(Q, np.empty((*lead, p, k)), np.empty(T), np.empty((T, p)))
 
 
 @dataclass(eq=False)
@@ -51,5 +53,8 @@ class State:
 def begin(plan: Plan, number: int) -> tuple[State, Outcome]:
     """A run before its first step, with room for what it records."""
     sizes = plan.block, plan.drawn, plan.freedom, plan.gram
-    draws = Draws(plan.seed, number, *sizes, plan.stage)
+    if plan.groups is not None:
+        draws = GroupDraws(plan.groups, plan.seed, number, plan.stage)
+    else:
+        draws = Draws(plan.seed, number, *sizes, plan.stage)
     return State(draws, plan.students * plan.scale, plan.a.copy()), Outcome.empty(plan)

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 
 from twolayer.flow.equation import right_hand_side
 from twolayer.problem.matrices import assemble
-from twolayer.problem.overlaps import Overlaps, no_second_layer
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.states import no_second_layer
 from twolayer.problem.task import Task, excess_risk_of
 from twolayer.results.result import read_only
 from twolayer.support.arrays import Array

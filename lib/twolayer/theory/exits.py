@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 from twolayer.flow.beside import held
 from twolayer.flow.equation import right_hand_side
 from twolayer.flow.terms import TERMS, Terms
-from twolayer.problem.overlaps import Overlaps, no_second_layer
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.states import no_second_layer
 from twolayer.problem.task import Task
 from twolayer.results.divergence import Divergence
 from twolayer.support.arrays import Array

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from twolayer.flow.jacobian import jacobian
+from twolayer.results.spectral_trajectory import SpectralTrajectory
 from twolayer.results.trajectory import Trajectory
 from twolayer.support.checks import InvalidInput, check_instance, check_learning_rate, shown
 
@@ -51,8 +52,10 @@ def growth_exponent(trajectory: Trajectory) -> np.ndarray:
     """
     check_instance("trajectory", trajectory, Trajectory)
     task, told = trajectory.task, trajectory.parameters
-    if "terms" not in told or not task.closed or told["second_layer_rate"]:
-        raise InvalidInput("trajectory", shown(trajectory), "one of `solve` with closed forms")
+    spectral = isinstance(trajectory, SpectralTrajectory)
+    if "terms" not in told or not task.closed or told["second_layer_rate"] or spectral:
+        allowed = "one of `solve` with closed forms, for isotropic inputs"
+        raise InvalidInput("trajectory", shown(trajectory), allowed)
     rate = 1.0  # which gradient flow does not ask for
     if told["terms"] != "gradient-flow":
         rate = check_learning_rate(told["learning_rate"]) / told["batch"]

@@ -61,7 +61,7 @@ class Fluctuations:
     trajectory : Trajectory
         The ODE's solution, the mean to this order.
     covariance : array, shape (T, N, N)
-        δt Σ of the unknowns, N = p(p + 1)/2 + pk: the upper triangle of Q, then M.
+        Σ/(p d) of the unknowns, N = p(p + 1)/2 + pk: the upper triangle of Q, then M.
     risk_std : array, shape (T,)
         Of the risk, through its gradient.
     Q_std, M_std : array, shapes (T, p, p) and (T, p, k)

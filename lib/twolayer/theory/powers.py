@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twolayer.flow.terms import psi_GF, psi_M, psi_Var
-from twolayer.problem.overlaps import Overlaps, no_second_layer
+from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.states import no_second_layer
 from twolayer.problem.task import Task
 from twolayer.support.arrays import Array
 from twolayer.support.checks import (
