@@ -31,7 +31,7 @@ def unit_weights():
     return rng.standard_normal((P, D)) / np.sqrt(D), rng.standard_normal((K, D)) / np.sqrt(D)
 
 
-def run(start, rate, eta=0.0):
+def run(start, rate, eta=0.0, **options):
     """Our run, its samples ξ and label noise, as the stream of its seed has them."""
     t = STEPS * rate / (P * D)
     found = tl.simulate(
@@ -42,6 +42,7 @@ def run(start, rate, eta=0.0):
         t_eval=[t],
         method="direct",
         seed=7,
+        **options,
     )
     block = found.provenance["block"]
     draws, xi, noise = Draws(7, 0, block, D, 0), [], []
@@ -75,16 +76,17 @@ def test_soft_committee_machines(paper):
 
 
 def test_goldt():
-    """Both layers learn; weights of norm √N."""
+    """Both layers learn, and the first decays; weights of norm √N."""
     w, w_star = (np.sqrt(D) * J for J in unit_weights())
-    v, v_star, eta, eta_v = np.array([0.5, -1.0, 2.0]), np.array([1.5, 0.7]), 0.6, 0.9
+    v, v_star = np.array([0.5, -1.0, 2.0]), np.array([1.5, 0.7])
+    eta, eta_v, kappa = 0.6, 0.9, 0.3
     start = tl.Weights(w, w_star, P * v, K * v_star)
-    found, samples, noise = run(start, eta, P**2 * eta_v)
+    found, samples, noise = run(start, eta, P**2 * eta_v, weight_decay=kappa * P / eta)
     for xi, z in zip(samples, noise, strict=True):
         x = w @ xi / np.sqrt(D)
         lacks = v_star @ g(w_star @ xi / np.sqrt(D)) + z - v @ g(x)
         w, v = (
-            w + eta / np.sqrt(D) * np.outer(v * slope(x) * lacks, xi),
+            (1 - kappa / D) * w + eta / np.sqrt(D) * np.outer(v * slope(x) * lacks, xi),
             v + eta_v / D * g(x) * lacks,
         )
     agree(found, w / np.sqrt(D), w_star / np.sqrt(D), P * v)
