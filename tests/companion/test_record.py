@@ -52,7 +52,7 @@ def test_figures_are_added_as_they_are_made(two):
     assert "2 of 2 figures" in page
     assert "Not yet run" not in page
     assert page.count("| exponent | 1 | 0.99 | **yes** |") == 2
-    assert "### 3. " in page
+    assert ":::{dropdown} 3. " in page
     assert "| tiny | 1 | 2 | 0.1 | 0.1 | 0.1 |" in page
     kept = json.loads((two / record.FOLDER / "tiny.json").read_text("utf-8"))
     assert {key: kept[key] for key in NUMBERS} == NUMBERS
