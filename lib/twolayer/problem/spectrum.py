@@ -115,7 +115,7 @@ class Spectrum:
 
     @property
     def shares(self) -> np.ndarray:
-        """What each eigenspace has of E‖x‖² = 1: s_g d_g/d, (G,)."""
+        """The part of each eigenspace in the mean of ‖x‖², s_g d_g/d, (G,)."""
         return self.eigenvalues * self.dimensions / self.d
 
     def moment(self, order: int) -> float:
