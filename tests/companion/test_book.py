@@ -21,7 +21,7 @@ from companion.figures.catalogue import load
 IDS = list(load(ROOT))
 CURVES = ["curve", "t", "excess_risk", "low", "high"]
 TEXT = ["gradient_flow", "high_dimensional", "mean_field", "intermediate", "rates"]
-TEXT += ["escape", "fluctuations", "second_layer", "steps", "spectrum", "own_problem"]
+TEXT += ["escape", "fluctuations", "second_layer", "steps", "own_problem"]
 PAGES = [
     "index",
     "one_neuron",
@@ -40,6 +40,7 @@ PAGES = [
     "benchmarks",
     "api",
     "conventions",
+    "spectrum",
     "limits",
     "inside",
 ]
