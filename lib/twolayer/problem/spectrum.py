@@ -135,10 +135,8 @@ class Spectrum:
         --------
         >>> import twolayer as tl
         >>> s = Spectrum.from_covariance([[1.0, 0.5], [0.5, 1.0]])
-        >>> s.turned(tl.Weights([[1.0, 1.0]], [[1.0, -1.0]])).overlaps(s).Q_blocks.round(12)
-        array([[[1.]],
-        <BLANKLINE>
-               [[0.]]])
+        >>> s.turned(tl.Weights([[1.0, 1.0]], [[1.0, -1.0]])).overlaps(s).Q_blocks.ravel().round(12)
+        array([1., 0.])
         """
         if self.vectors is None:
             allowed = "from_covariance or from_samples, which know the eigenvectors"
