@@ -41,7 +41,7 @@ CANNOT: dict[str, tuple[tuple[str, ...], str]] = {
         "left out: steps have no memory; momentum beta in high dimension is plain SGD at the rate "
         "learning_rate/(1-beta)",
     ),
-    "re-used data": (
+    "reused data": (
         ("epochs", "n_epochs", "num_epochs", "dataset", "train_size", "n_samples", "replacement"),
         "left out: each sample is used once; "
         "with samples for many more steps than were made, drawing again changes little",
