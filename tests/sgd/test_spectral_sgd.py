@@ -6,6 +6,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+import trials
 from scipy.stats import ks_2samp
 
 import twolayer as tl
@@ -266,13 +267,7 @@ def test_checkpoints_and_files_keep_the_blocks(tmp_path, monkeypatch, record):
     whole = tl.simulate(TASK, start, **common)
     monkeypatch.setattr(chain, "_SAVE_EVERY", 0.0)
     monkeypatch.setattr(chain, "_BATCH", 1)
-    calls = iter(range(10**9))
-
-    def killed(self, done):
-        if next(calls) == 60:
-            raise MemoryError  # anything that ends the process
-
-    monkeypatch.setattr(sgd_module.Progress, "to", killed)
+    monkeypatch.setattr(sgd_module.Progress, "to", trials.dying_at(60))
     with pytest.raises(MemoryError):
         tl.simulate(TASK, start, checkpoint=tmp_path / "state", **common)
     assert list((tmp_path / "state").glob("run-*.nc"))
@@ -330,3 +325,18 @@ def test_what_does_not_go_together_is_refused(start, options, argument):
     with pytest.raises(tl.InvalidInput) as caught:
         tl.simulate(TASK, start, learning_rate=0.1, t_eval=[0.1], **options)
     assert caught.value.argument == argument
+
+
+def test_other_rules_are_refused_but_for_one_eigenspace():
+    """By name, by both solvers; isotropic inputs that are called a spectrum know them all."""
+    weights, one = gaussian(200, p=3, k=2), tl.Spectrum([1.0], [200])
+    two, common = tl.Spectrum.two_level(200, 4), {"learning_rate": 0.5, "t_eval": [0.0, 1.0]}
+    for rule in ({"weight_decay": 0.1}, {"norm": "fixed"}, {"neuron_rates": [0, 1, 1]}):
+        with pytest.raises(tl.InvalidInput, match=f"^{next(iter(rule))}: .*isotropic"):
+            tl.simulate(TASK, weights, spectrum=two, **common, **rule)
+        with pytest.raises(tl.InvalidInput, match=f"^{next(iter(rule))}: .*isotropic"):
+            tl.solve(TASK, weights.overlaps(two), **common, **rule)
+        run = tl.simulate(TASK, weights, spectrum=one, **common, **rule)
+        np.testing.assert_array_equal(run.Q, tl.simulate(TASK, weights, **common, **rule).Q)
+        sol = tl.solve(TASK, weights.overlaps(one), **common, **rule)
+        np.testing.assert_array_equal(sol.Q, tl.solve(TASK, weights.overlaps(), **common, **rule).Q)

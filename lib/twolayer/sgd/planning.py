@@ -119,6 +119,8 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         raise InvalidInput(error.argument, got, error.allowed) from None
     rule = UpdateRule.of(0.0, "free", None, start.p) if asked.rule is None else asked.rule
     rule.check_norms(np.einsum("ia,ia->i", students, students))
+    if groups is not None:
+        rule.check_plain("isotropic inputs")
     plan = Plan(
         task=asked.task,
         learning_rate=gamma(0.0),

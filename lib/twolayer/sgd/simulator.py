@@ -233,8 +233,6 @@ def simulate(
         rule = UpdateRule.of(weight_decay, norm, neuron_rates, starts[0].p)
         asked = replace(asked, rule=rule)
     asked = with_spectrum(asked, starts[0], spectrum)
-    if asked.spectrum is not None:
-        asked.rule.check_plain("isotropic inputs")
     starts = [isotropic(each) if isinstance(each, SpectralOverlaps) else each for each in starts]
     plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why
