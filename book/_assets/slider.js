@@ -1,10 +1,10 @@
-// A slider of the book: exchanges the paths of its curves.  All of them were computed when the book was built.
+// A slider of the book: exchanges the path of the curve that moves.  All of them were computed when the book was built.
 for (const box of document.querySelectorAll(".slider")) {
   const { paths, labels } = JSON.parse(box.querySelector("script").textContent);
-  const curves = [...box.querySelectorAll("svg > path:not(.slider-grid)")];
+  const moved = box.querySelector("svg > .slider-1");
   const input = box.querySelector("input"), output = box.querySelector("output");
   const show = () => {
-    paths[input.value].forEach((path, number) => curves[number].setAttribute("d", path));
+    moved.setAttribute("d", paths[input.value]);
     output.textContent = labels[input.value];
     input.setAttribute("aria-valuetext", labels[input.value]);
   };

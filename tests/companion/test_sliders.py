@@ -45,7 +45,7 @@ def test_a_slider_moves_by_keyboard_and_shows_the_packages_curves(browser, built
         assert box.locator("input").get_attribute("aria-valuetext") == said
         assert box.bounding_box()["width"] <= 360
         page.close()
-    expected = slider.curves(slider.values[-1])
+    expected = slider.still(), slider.moved(slider.values[-1])
     assert paths == [sliders.path(curve, slider.low, slider.high) for curve in expected]
     assert f"{slider.values[-1]:g}"[0] in said
 
@@ -55,5 +55,6 @@ def test_the_picture_stands_without_the_script(built_book):
         text = (built_book / f"{page}.html").read_text("utf-8")
         box = text[text.index(f'id="slider-{name}"') :]
         data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', box)[1])
-        begin = sliders.SLIDERS[name].begin
-        assert all(f'd="{path}"' in box for path in data["paths"][begin])
+        slider = sliders.SLIDERS[name]
+        still = sliders.path(slider.still(), slider.low, slider.high)
+        assert all(f'd="{path}"' in box for path in (still, data["paths"][slider.begin]))

@@ -20,6 +20,8 @@ from sphinx.util.docutils import SphinxDirective
 from companion.figures.catalogue import output_folder
 from twolayer import Trajectory
 
+from .loaded import loads
+
 #: The figure whose trajectories are shown.
 FIGURE = "idea"
 ALT = (
@@ -72,17 +74,8 @@ class Moving(SphinxDirective):
         return [nodes.raw("", before, format="html"), picture, nodes.raw("", after, format="html")]
 
 
-def add_files(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
-) -> None:
-    """Load script and style where something moves."""
-    if "moving" in app.env.metadata.get(page, {}):
-        app.add_js_file("moving.js", loading_method="defer")
-        app.add_css_file("moving.css")
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive and the event."""
     app.add_directive("moving", Moving)
-    app.connect("html-page-context", add_files)
+    app.connect("html-page-context", loads("moving"))
     return {"version": "1", "parallel_read_safe": True}

@@ -23,6 +23,8 @@ from sphinx.util.docutils import SphinxDirective
 import twolayer as tl
 from companion.claims.typeset import typeset
 
+from .loaded import loads
+
 #: A curve: times and excess risks.
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -32,75 +34,57 @@ TIMES = np.geomspace(0.1, 1e4, 100)
 
 @dataclass(frozen=True)
 class Slider:
-    """A question, what moves, and the curves at each of its values; the first is what is fixed.
+    """A question, what moves, and the curve at each of its values beside one that stays.
 
-    `names` are those of the curves, in order; risks are drawn from `low` to `high`.
+    `names` are those of the curve that stays and of the one that moves; risks are drawn from `low`
+    to `high`.
     """
 
     question: str
     symbol: str
     values: tuple[float, ...]
     begin: int
-    names: tuple[str, ...]
-    curves: Callable[[float], tuple[Curve, ...]]
+    names: tuple[str, str]
+    still: Callable[[], Curve]
+    moved: Callable[[float], Curve]
     low: float
     high: float
     alt: str
 
 
 def _solved(task: tl.Task, start: tl.Overlaps, **how: Any) -> Curve:
-    path = tl.solve(task, start, t_eval=TIMES, progress=False, **how)
+    path = tl.solve(task, start, t_eval=TIMES, rtol=1e-8, atol=1e-11, progress=False, **how)
     return path.t, path.excess_risk
 
 
-@cache
-def _committee(p: int, k: int) -> tl.Overlaps:
-    return tl.Weights.gaussian(p=p, k=k, d=1000, seed=0).overlaps()
-
-
-def of_noise(noise: float) -> tuple[Curve, ...]:
-    """Gradient flow, and with label noise Δ, of figure 4."""
-    task, start = tl.Task("erf", noise=noise), tl.Weights.in_target_span(p=8, k=4, d=4).overlaps()
-    options = {"learning_rate": 0.05}
-    still = _solved(task, start, terms="gradient-flow")
-    return still, _solved(task, start, terms="gradient-flow+noise", **options)
-
-
-def of_rate(rate: float) -> tuple[Curve, ...]:
-    """Gradient flow and the full flow at γ/p, p = k = 2, Δ = 0.01."""
-    task, start = tl.Task("erf", noise=0.01), _committee(2, 2)
-    still = _solved(task, start, terms="gradient-flow")
-    return still, _solved(task, start, learning_rate=2 * rate)
-
-
-def of_dimension(d: float) -> tuple[Curve, ...]:
-    """The one ODE, and a run of SGD in d dimensions from the same overlaps."""
-    task = tl.Task("erf")
-    start = tl.Weights.in_target_span(p=4, k=2, d=2).overlaps()
-    times = TIMES[TIMES <= 100]
-    run = tl.simulate(
-        task, start, d=int(d), learning_rate=0.5, t_eval=times, seed=0, progress=False
-    )
-    return _solved(task, start, learning_rate=0.5), (run.t, run.excess_risk[0])
-
-
-def of_students(p: float) -> tuple[Curve, ...]:
-    """Gradient flow of 400 Gaussian students in five dimensions, and of p."""
-    start = tl.Weights.gaussian(p=int(p), k=2, d=5, seed=0).overlaps()
-    return _many_students(), _solved(tl.Task("erf"), start, terms="gradient-flow")
-
-
-@cache
-def _many_students() -> Curve:
-    start = tl.Weights.gaussian(p=400, k=2, d=5, seed=0).overlaps()
+def _descent(start: tl.Overlaps) -> Curve:
     return _solved(tl.Task("erf"), start, terms="gradient-flow")
 
 
-def of_phase(exponent: float) -> tuple[Curve, ...]:
-    """Gradient flow and the full flow in d = 10⁴, p = 2, at γ/p = d^(−κ−δ), Δ = 0.01."""
-    task, start = tl.Task("erf", noise=0.01), _committee(2, 2)
-    still = _solved(task, start, terms="gradient-flow")
-    return still, _solved(task, start, learning_rate=2 * 1e4**-exponent)
+def _in_span(p: int, k: int) -> tl.Overlaps:
+    return tl.Weights.in_target_span(p=p, k=k, d=k).overlaps()
+
+
+def _gaussian(p: int, d: int) -> tl.Overlaps:
+    return tl.Weights.gaussian(p=p, k=2, d=d, seed=0).overlaps()
+
+
+def of_noise(noise: float) -> Curve:
+    """The flow with label noise Δ, of figure 4."""
+    task, how = tl.Task("erf", noise=noise), {"learning_rate": 0.05}
+    return _solved(task, _in_span(8, 4), terms="gradient-flow+noise", **how)
+
+
+def of_rate(rate: float) -> Curve:
+    """The full flow at γ/p, p = k = 2, Δ = 0.01."""
+    return _solved(tl.Task("erf", noise=0.01), _gaussian(2, 1000), learning_rate=2 * rate)
+
+
+def of_dimension(d: float) -> Curve:
+    """A run of SGD in d dimensions, γ = 0.5."""
+    how = {"d": int(d), "learning_rate": 0.5, "t_eval": TIMES[TIMES <= 100], "progress": False}
+    run = tl.simulate(tl.Task("erf"), _in_span(4, 2), **how)
+    return run.t, run.excess_risk[0]
 
 
 SLIDERS: dict[str, Slider] = {
@@ -110,6 +94,7 @@ SLIDERS: dict[str, Slider] = {
         (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0),
         4,
         ("without noise", "with noise"),
+        lambda: _descent(_in_span(8, 4)),
         of_noise,
         1e-7,
         1e-1,
@@ -122,6 +107,7 @@ SLIDERS: dict[str, Slider] = {
         (0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0, 4.0),
         4,
         ("gradient flow", "all terms"),
+        lambda: _descent(_gaussian(2, 1000)),
         of_rate,
         1e-6,
         1.0,
@@ -134,6 +120,7 @@ SLIDERS: dict[str, Slider] = {
         (4, 10, 30, 100, 300, 1000, 10000),
         1,
         ("the ODE", "one run of SGD"),
+        lambda: _solved(tl.Task("erf"), _in_span(4, 2), learning_rate=0.5),
         of_dimension,
         1e-6,
         1.0,
@@ -145,11 +132,12 @@ SLIDERS: dict[str, Slider] = {
         "p",
         (2, 3, 4, 6, 10, 20, 50, 100),
         2,
-        ("p = 400", "p neurons"),
-        of_students,
+        ("p = 200", "p neurons"),
+        lambda: _descent(_gaussian(200, 5)),
+        lambda p: _descent(_gaussian(int(p), 5)),
         1e-6,
         1.0,
-        "Excess risk against time of gradient flow with few neurons and with four hundred: the "
+        "Excess risk against time of gradient flow with few neurons and with two hundred: the "
         "more neurons, the nearer.",
     ),
     "phase": Slider(
@@ -158,7 +146,8 @@ SLIDERS: dict[str, Slider] = {
         (-0.1, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0),
         2,
         ("gradient flow", "all terms"),
-        of_phase,
+        lambda: _descent(_gaussian(2, 1000)),
+        lambda exponent: of_rate(1e4**-exponent),
         1e-8,
         1.0,
         "Excess risk against time in ten thousand dimensions: the larger the sum of the exponents "
@@ -188,11 +177,11 @@ def path(curve: Curve, low: float, high: float) -> str:
 
 
 @cache
-def paths(name: str) -> list[list[str]]:
-    """All curves of a slider, for each of its values."""
+def paths(name: str) -> tuple[str, list[str]]:
+    """The curve of a slider that stays, and the other at each of its values."""
     slider = SLIDERS[name]
     draw = partial(path, low=slider.low, high=slider.high)
-    return [[draw(curve) for curve in slider.curves(value)] for value in slider.values]
+    return draw(slider.still()), [draw(slider.moved(value)) for value in slider.values]
 
 
 def _axes(slider: Slider) -> str:
@@ -222,17 +211,17 @@ def _axes(slider: Slider) -> str:
 
 def markup(name: str) -> str:
     """The slider as HTML: its question, the picture, and the numbers for the script."""
-    slider, found = SLIDERS[name], paths(name)
+    slider, (still, moved) = SLIDERS[name], paths(name)
     labels = [typeset(f"{slider.symbol} = {value:g}") for value in slider.values]
     curves = "".join(
         f'<path class="slider-{number}" d="{drawn}"/>'
-        for number, drawn in enumerate(found[slider.begin])
+        for number, drawn in enumerate((still, moved[slider.begin]))
     )
     keys = "".join(
         f'<span class="slider-key slider-key-{number}">{html.escape(text)}</span>'
         for number, text in enumerate(slider.names)
     )
-    data = json.dumps({"paths": found, "labels": labels}, separators=(",", ":"), ensure_ascii=False)
+    data = json.dumps({"paths": moved, "labels": labels}, separators=(",", ":"), ensure_ascii=False)
     return (
         f'<figure class="slider" id="slider-{name}"><p><strong>{html.escape(slider.question)}'
         f'</strong></p><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -255,20 +244,12 @@ class SliderDirective(SphinxDirective):
         if name not in SLIDERS:
             raise ExtensionError(f"no slider {name!r}, but {', '.join(SLIDERS)}")
         self.env.metadata[self.env.docname]["slider"] = True
+        self.env.note_dependency(__file__)
         return [nodes.raw("", markup(name), format="html")]
-
-
-def add_files(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
-) -> None:
-    """Load script and style where there is a slider."""
-    if "slider" in app.env.metadata.get(page, {}):
-        app.add_js_file("slider.js", loading_method="defer")
-        app.add_css_file("slider.css")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive and the event."""
     app.add_directive("slider", SliderDirective)
-    app.connect("html-page-context", add_files)
+    app.connect("html-page-context", loads("slider"))
     return {"version": "1", "parallel_read_safe": True}
