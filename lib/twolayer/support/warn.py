@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib import resources
 
-_HERE = str(resources.files("twolayer"))
+_HERE = f"{resources.files('twolayer')}{os.sep}"
 
 
 def warn(message: str, category: type[Warning]) -> None:
