@@ -5,6 +5,7 @@ The tests assert what these functions return, and the page "How far to trust thi
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -302,3 +303,14 @@ def _held(folder: Path) -> float:
 def named(value: Any) -> str:
     """The same name of a parameter in all processes: that of a function, else its text."""
     return getattr(value, "__name__", None) or str(value)
+
+
+def dying_at(call: int) -> Callable[..., None]:
+    """A `Progress.to` that ends the process, so to say, when it is called for the nth time."""
+    calls = itertools.count()
+
+    def to(*_: Any) -> None:
+        if next(calls) == call:
+            raise MemoryError  # anything that ends the process
+
+    return to

@@ -9,6 +9,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import reference
+import trials
 from scipy.stats import ks_2samp, norm
 
 import twolayer as tl
@@ -349,13 +350,7 @@ def test_checkpoints_continue_to_the_same_bits(tmp_path, monkeypatch):
     whole = tl.simulate(task, start, **common)
     monkeypatch.setattr(chain, "_SAVE_EVERY", 0.0)
     monkeypatch.setattr(chain, "_BATCH", 1)
-    calls = iter(range(10**9))
-
-    def killed(self, done):
-        if next(calls) == 40:
-            raise MemoryError  # anything that ends the process
-
-    monkeypatch.setattr(sgd_module.Progress, "to", killed)
+    monkeypatch.setattr(sgd_module.Progress, "to", trials.dying_at(40))
     folder = tmp_path / "state"
     with pytest.raises(MemoryError):
         tl.simulate(task, start, checkpoint=folder, **common)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,14 +67,19 @@ class Slope:
             cell = np.searchsorted(ends[1:-1], x, side="right")
             middle = np.clip(x, ends[cell] + 2.5 * h, ends[cell + 1] - 2.5 * h)
         y = (x - middle) / h
-        weights = (
-            (4 * y**3 - 6 * y**2 - 2 * y + 2) / 24,
-            (-4 * y**3 + 3 * y**2 + 8 * y - 4) / 6,
-            (4 * y**3 - 10 * y) / 4,
-            (-4 * y**3 - 3 * y**2 + 8 * y + 4) / 6,
-            (4 * y**3 + 6 * y**2 - 2 * y - 2) / 24,
-        )
+        weights = of_five_points(y)
         return sum(w * f(middle + n * h) for n, w in enumerate(weights, -2)) / h
+
+
+def of_five_points(y: Any) -> tuple[Any, ...]:
+    """What the slope at y of the quartic through values at −2, …, 2 has of each value."""
+    return (
+        (4 * y**3 - 6 * y**2 - 2 * y + 2) / 24,
+        (-4 * y**3 + 3 * y**2 + 8 * y - 4) / 6,
+        (4 * y**3 - 10 * y) / 4,
+        (-4 * y**3 - 3 * y**2 + 8 * y + 4) / 6,
+        (4 * y**3 + 6 * y**2 - 2 * y - 2) / 24,
+    )
 
 
 @dataclass(frozen=True, eq=False)

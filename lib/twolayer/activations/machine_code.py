@@ -16,7 +16,7 @@ import numpy as np
 
 from twolayer.activations.activation import Activation
 from twolayer.activations.frozen import frozen, thawed
-from twolayer.activations.kinks import Slope
+from twolayer.activations.kinks import Slope, of_five_points
 from twolayer.kernels.compiler import COMPILED, njit
 from twolayer.support.arrays import Array
 
@@ -128,6 +128,7 @@ def _agree(fill: Any, function: Any, size: Any, x: Array, off: float) -> bool:
 def _difference(f: Any, of: Slope) -> Any:
     """`Slope` at one number, in the same order."""
     kinks, h = np.array(of.kinks, dtype=float), of.step
+    weights_at = njit(error_model="numpy")(of_five_points)
 
     def slope(x: float) -> float:
         low, high = -np.inf, np.inf
@@ -137,14 +138,7 @@ def _difference(f: Any, of: Slope) -> Any:
             else:
                 high = min(high, kink)
         middle = min(max(x, low + 2.5 * h), high - 2.5 * h)
-        y = (x - middle) / h
-        weights = (
-            (4 * y**3 - 6 * y**2 - 2 * y + 2) / 24,
-            (-4 * y**3 + 3 * y**2 + 8 * y - 4) / 6,
-            (4 * y**3 - 10 * y) / 4,
-            (-4 * y**3 - 3 * y**2 + 8 * y + 4) / 6,
-            (4 * y**3 + 6 * y**2 - 2 * y - 2) / 24,
-        )
+        weights = weights_at((x - middle) / h)
         out = 0.0
         for n in range(5):
             out += weights[n] * f(middle + (n - 2) * h)

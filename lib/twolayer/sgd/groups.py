@@ -27,11 +27,8 @@ from twolayer.problem.overlaps import Weights
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.problem.spectrum import Spectrum
 from twolayer.sgd.draws import Draws
-from twolayer.sgd.method import BLOCKS, WIDE, choose, cost, rotation, whole_batches
+from twolayer.sgd.method import BLOCKS, CHUNK, WIDE, choose, cost, rotation, whole_batches
 from twolayer.support.checks import InvalidInput
-
-#: Samples that move recorded overlaps together.
-_CHUNK = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +115,7 @@ class Groups:
         The samples are added to the weights always in the same chunks, so that the bits do not
         depend on what else is asked.
         """
-        chunk, start, moved = batch * max(1, _CHUNK // batch), 0, students.copy()
+        chunk, start, moved = batch * max(1, CHUNK // batch), 0, students.copy()
 
         def after(stop: int) -> tuple[np.ndarray, np.ndarray]:
             nonlocal start, moved

@@ -10,6 +10,8 @@ Method = Literal["auto", "direct", "projected"]
 METHODS: tuple[str, ...] = get_args(Method)
 #: From so many students on the rotation is LAPACK's.
 WIDE = 128
+#: Samples that move recorded overlaps together.
+CHUNK = 16
 #: Samples in a block of the projected method, of which the cheapest is taken.
 BLOCKS = (16, 32, 64, 128)
 

@@ -19,7 +19,7 @@ import scipy
 
 from twolayer.problem.task import Task, excess_risks_of
 from twolayer.sgd import checkpoint as checkpoints
-from twolayer.sgd.method import WIDE
+from twolayer.sgd.method import CHUNK, WIDE
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.resume import resume, save
 from twolayer.sgd.state import Outcome, State, begin
@@ -30,8 +30,6 @@ from twolayer.support.threads import apart, one_core
 _BATCH = 100_000
 #: Floating-point operations of a block that take so long that Ctrl-C would wait for it.
 _LONG = 2e9
-#: Samples that move recorded overlaps together.
-_CHUNK = 16
 #: Numbers in flight when risks are computed.
 _IN_FLIGHT = 100_000
 #: Seconds between two checkpoints of a run.
@@ -159,7 +157,7 @@ class Workspace:
             return
         Q, M = self.overlaps()
         seen = self._products(room.X, True)
-        chunk, start = batch * max(1, _CHUNK // batch), 0
+        chunk, start = batch * max(1, CHUNK // batch), 0
         for stop in counts:
             while start + chunk < stop:
                 Q, M = self._moved(Q, M, seen, start, start + chunk)
