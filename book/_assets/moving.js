@@ -44,7 +44,10 @@
     const ticks = [-0.5, 0, 0.5, 1].filter((v) => v >= low).map((v) => [v, String(v)]);
     const {svg, X, Y} = axes("Neurons in the plane of their cosines with two targets", [low, 1.08], [low, 1.08], ticks, ticks,
       "cosine with target 1", "cosine with target 2");
-    for (const [x, y] of [[1, 0], [0, 1]]) svg.append(make("circle", {cx: X(x), cy: Y(y), r: 9, class: "moving-target"}));
+    for (const [x, y, name] of [[1, 0, "target 1"], [0, 1, "target 2"]]) {
+      svg.append(make("circle", {cx: X(x), cy: Y(y), r: 9, class: "moving-target"}));
+      svg.append(make("text", x ? {x: W - EDGE, y: Y(y) + 26, "text-anchor": "end"} : {x: X(x) + 14, y: Y(y) + 5}, name));
+    }
     for (const path of data.ode.neurons) svg.append(make("polyline", {points: joined(path, X, Y), class: "moving-ode"}));
     const trails = data.ode.neurons.map(() => svg.appendChild(make("polyline", {class: "moving-trail"})));
     const dots = data.ode.neurons.map(() => svg.appendChild(make("circle", {r: 4.5, class: "moving-neuron"})));
@@ -66,9 +69,17 @@
     const {svg, X, Y} = axes("Excess risk against time, both logarithmic", [x0, x1], [y0, y1], whole(x0, x1), whole(y0, y1),
       "time t", "excess risk R − Δ/2");
     svg.append(make("polyline", {points: joined(ode, X, Y), class: "moving-ode"}));
+    // What the lines are called, where no curve comes.
+    const right = W - EDGE - 118, name = make("text", {x: right + 30, y: EDGE + 39});
+    svg.append(make("line", {x1: right, x2: right + 24, y1: EDGE + 14, y2: EDGE + 14, class: "moving-ode"}),
+      make("text", {x: right + 30, y: EDGE + 19}, "the ODE"),
+      make("circle", {cx: right + 12, cy: EDGE + 34, r: 3.4, class: "moving-sgd"}), name);
     const marks = svg.appendChild(make("g"));
-    const show = (run, frame) => marks.replaceChildren(...log(run).slice(0, frame).filter((_, i) => i % 3 === 0)
-      .map(([x, y]) => make("circle", {cx: X(x), cy: Y(y), r: 3.4, class: "moving-sgd"})));
+    const show = (run, frame) => {
+      name.textContent = `SGD, d = ${run.d.toLocaleString("en")}`;
+      marks.replaceChildren(...log(run).slice(0, frame).filter((_, i) => i % 3 === 0)
+        .map(([x, y]) => make("circle", {cx: X(x), cy: Y(y), r: 3.4, class: "moving-sgd"})));
+    };
     return {svg, show};
   }
 

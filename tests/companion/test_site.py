@@ -297,7 +297,7 @@ def test_the_book_prints(chromium_place, built_book, tmp_path):
     (size,) = {tuple(map(float, page.mediabox[2:])) for page in reader.pages}
     assert size == pytest.approx((595, 842), abs=2)
     first, second, below = reader.outline
-    assert first.title == "One ODE for all regimes"
+    assert first.title == "How two-layer networks learn: one equation for every size"
     assert [entry.title for entry in below] == [
         "High dimension: the flow with and without its variance"
     ]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from browser import served
 
-from companion.site import sliders
+from companion.site import calculator, sliders
+from twolayer.regimes import scales
 
 PAGES = {
     "noise": "gradient_flow",
@@ -58,3 +59,25 @@ def test_the_picture_stands_without_the_script(built_book):
         slider = sliders.SLIDERS[name]
         still = sliders.path(slider.still(), slider.low, slider.high)
         assert all(f'd="{path}"' in box for path in (still, data["paths"][slider.begin]))
+
+
+def test_the_calculator_says_what_the_package_says(browser, built_book):
+    """In every regime, and on the boundary of two (d = 100, p = 100)."""
+    places = (
+        *((3, 5, 4, 0), (5, 2, 4, 2), (9, 9, 4, 0), (2, 10, 4, 0)),
+        *((8, 0, 7, 0), (4, 7, 1, 3), (0, 0, 7, 0)),
+    )
+    seen = set()
+    with served(built_book) as address:
+        page = browser.new_page(viewport={"width": 360, "height": 740})
+        page.goto(f"{address}triangle.html")
+        for at in places:
+            values = [row[2][index] for row, index in zip(calculator.SLIDERS, at, strict=True)]
+            expected = scales(int(values[0]), int(values[1]), *values[2:])
+            for number, index in enumerate(at):
+                page.locator(".calculator input").nth(number).fill(str(index))
+            said = page.locator(".calculator-answer").inner_text()
+            assert said == f"{expected.regime}: {expected.description}"
+            seen.add(expected.regime)
+        page.close()
+    assert len(seen) == len(places)

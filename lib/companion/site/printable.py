@@ -24,7 +24,7 @@ from pypdf import PdfReader, PdfWriter
 from twolayer.support.progress import bar
 
 ROOT = Path(__file__).resolve().parents[3]
-BOOK = "One ODE for all regimes"
+BOOK = "How two-layer networks learn"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MARGIN = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 #: Only the article is left; everything is unfolded, and what is wide is made to fit.
