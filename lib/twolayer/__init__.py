@@ -14,6 +14,7 @@ from twolayer.crossing import time_to
 from twolayer.flow import solve
 from twolayer.mean_field import Particles, solve_mean_field
 from twolayer.problem import (
+    Observation,
     Overlaps,
     QuadratureWarning,
     SpectralOverlaps,
@@ -21,6 +22,7 @@ from twolayer.problem import (
     Task,
     Weights,
     excess_risk,
+    observe,
     risk,
 )
 from twolayer.results import Divergence, MeanFieldTrajectory, SpectralTrajectory, Trajectory
@@ -38,6 +40,7 @@ __all__ = [
     "Divergence",
     "InvalidInput",
     "MeanFieldTrajectory",
+    "Observation",
     "Overlaps",
     "Particles",
     "QuadratureWarning",
@@ -51,6 +54,7 @@ __all__ = [
     "excess_risk",
     "fixed_point",
     "jacobian",
+    "observe",
     "plateaus",
     "regimes",
     "risk",

@@ -102,6 +102,14 @@ GOOD = {
     OVERLAPS.embed: {"d": 9, "seed": 0},
     tl.risk: {"task": TASK, "overlaps": OVERLAPS, "a_star": None},
     tl.excess_risk: {"task": TASK, "overlaps": OVERLAPS, "a_star": None},
+    tl.observe: {
+        "task": TASK,
+        "W": WEIGHTS.W,
+        "W_star": WEIGHTS.W_star,
+        "spectrum": tl.Spectrum.two_level(20, 4.0),
+        "a": None,
+        "a_star": None,
+    },
     tl.citation: {"result": None},
     tl.solve: {
         "task": TASK,
@@ -136,6 +144,7 @@ GOOD = {
         "neuron_rates": None,
         "d": None,
         "spectrum": None,
+        "inputs": None,
         "a_star": None,
         "runs": 1,
         "seed": 0,

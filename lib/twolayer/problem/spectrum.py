@@ -129,7 +129,7 @@ class Spectrum:
         return (slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False))
 
     def turned(self, weights: Any) -> Any:
-        """Weights in the data's own coordinates, turned into those of the eigenspaces.
+        """Weights, or samples (n, d), in the data's own coordinates, in those of the eigenspaces.
 
         Examples
         --------
@@ -141,7 +141,9 @@ class Spectrum:
         if self.vectors is None:
             allowed = "from_covariance or from_samples, which know the eigenvectors"
             raise InvalidInput("spectrum", repr(self), allowed)
-        if getattr(weights, "d", None) != self.d or not hasattr(weights, "W_star"):
+        if not hasattr(weights, "W_star"):
+            return check_array("weights", weights, (None, self.d)) @ self.vectors
+        if weights.d != self.d:
             raise InvalidInput("weights", shown(weights), f"a twolayer.Weights with d={self.d}")
         W, W_star = weights.W @ self.vectors, weights.W_star @ self.vectors
         return replace(weights, W=W, W_star=W_star)

@@ -7,12 +7,10 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_complete
 from contextlib import AbstractContextManager, nullcontext
 from tempfile import TemporaryDirectory
 
-from twolayer.problem.task import Task
 from twolayer.sgd.plan import Plan
 from twolayer.sgd.planning import Plans
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
-from twolayer.support.checks import InvalidInput, shown
 from twolayer.support.progress import Progress
 from twolayer.support.threads import is_local, while_there
 
@@ -80,19 +78,6 @@ def submit(
     """Send a run to an executor; in a process of its own its linear algebra gets `share` cores."""
     own = is_local(executor) and not isinstance(executor, ThreadPoolExecutor)
     return executor.submit(run_on, share if own else 0, plan, number, folder, seen)
-
-
-def check_can_be_sent(task: Task, executor: Executor | None) -> None:
-    """Refuse a pool of processes for functions that another process cannot find."""
-    if not is_local(executor) or isinstance(executor, ThreadPoolExecutor):
-        return
-    from multiprocessing.reduction import ForkingPickler  # a browser's Python has none
-
-    try:
-        ForkingPickler.dumps(task)  # as the pool will
-    except Exception as error:  # whatever an object of the user's may raise
-        allowed = "made of functions defined in a module, to be sent to other processes"
-        raise InvalidInput("task", f"{task!r} ({shown(str(error))})", allowed) from error
 
 
 def run_on(

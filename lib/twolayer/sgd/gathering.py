@@ -76,6 +76,7 @@ def gather(
             "seed": plan.seed,
             "method": method,
             "stop_at_risk": plan.stop_at_risk,
+            **({} if plan.inputs is None else {"inputs": plan.inputs.name}),
             **({"begins": plan.begins, "stage": plan.stage} if plan.stage else {}),
         },
         provenance=provenance(

@@ -19,6 +19,7 @@ from twolayer.problem.spectrum import Spectrum
 from twolayer.problem.task import Task, known_by
 from twolayer.problem.update import UpdateRule
 from twolayer.sgd.groups import Groups
+from twolayer.sgd.inputs import Inputs
 from twolayer.sgd.pace import Counted, Held
 from twolayer.support.versions import versions
 
@@ -70,6 +71,8 @@ class Plan:
         That of the inputs, for the result.
     groups : Groups, optional
         Of more than one eigenspace, in which columns they are held, and which are turned.
+    inputs : Inputs, optional
+        Samples other than Gaussian ones.
     """
 
     task: Task
@@ -97,6 +100,7 @@ class Plan:
     stage: int = 0
     spectrum: Spectrum | None = None
     groups: Groups | None = None
+    inputs: Inputs | None = None
 
     @property
     def enough(self) -> float:
@@ -163,6 +167,7 @@ class Plan:
             **self.rule.named,
             "begins": [self.begins, self.before, self.stage],
             **({} if self.groups is None else {"spectrum": self.groups.known_by}),
+            **({} if self.inputs is None else {"inputs": _digest(self.inputs.known)}),
             **{f"{name} version": of for name, of in versions().items() if name != "python"},
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twolayer.problem.overlaps import Overlaps, Weights
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
@@ -18,6 +19,7 @@ from twolayer.results.trajectory import Trajectory
 from twolayer.schedules import shifted
 from twolayer.sgd.clock import pace_and_steps
 from twolayer.sgd.groups import hold
+from twolayer.sgd.inputs import Draw, Inputs
 from twolayer.sgd.method import by_batches, choose
 from twolayer.sgd.plan import Plan
 from twolayer.support.checks import (
@@ -50,6 +52,7 @@ class Asked:
     stage: int = 0
     rule: UpdateRule | None = None
     spectrum: Spectrum | None = None
+    inputs: Inputs | None = None
 
 
 def gone_on(asked: Asked, start: Trajectory) -> Asked:
@@ -84,6 +87,19 @@ def with_spectrum(
         raise InvalidInput("spectrum", shown(spectrum), allowed)
     plain = Spectrum(spectrum.eigenvalues, spectrum.dimensions)  # runs want no eigenvectors
     return replace(asked, spectrum=plain)
+
+
+def with_inputs(asked: Asked, start: object, inputs: ArrayLike | Draw | None, runs: int) -> Asked:
+    """What is asked for, with samples of the user's, if they are given."""
+    if inputs is None:
+        return asked
+    if not isinstance(start, Weights):
+        allowed = "twolayer.Weights: inputs of one's own have coordinates, overlaps have none"
+        raise InvalidInput("start", shown(start), allowed)
+    if asked.method == "projected":
+        raise InvalidInput("method", "'projected'", "'direct' or 'auto' with inputs of one's own")
+    checked = Inputs.of(inputs, start.d, runs, asked.seed)
+    return replace(asked, method="direct", inputs=checked)
 
 
 def make_plan(asked: Asked) -> tuple[Plan, str]:
@@ -147,8 +163,11 @@ def make_plan(asked: Asked) -> tuple[Plan, str]:
         rule=rule,
         spectrum=asked.spectrum,
         groups=groups,
+        inputs=asked.inputs,
     )
     _check_decay(plan)
+    if plan.inputs is not None:
+        plan.inputs.check_enough(int(plan.samples[-1]))
     if asked.t_eval is None:
         plan = replace(plan, t_asked=plan.times(batch * steps))
     return plan, why
@@ -185,8 +204,11 @@ class Plans:
 
     def __getitem__(self, number: int) -> Plan:
         """Made when it is wanted, for it holds the run's own weights."""
+        plan = self.first
+        if plan.inputs is not None:
+            return replace(plan, inputs=plan.inputs.of_run(number))
         if number == 0 or len(self.starts) == 1:
-            return self.first
+            return plan
         return make_plan(replace(self.asked, start=self.starts[number]))[0]
 
 

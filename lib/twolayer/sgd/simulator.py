@@ -29,12 +29,13 @@ from twolayer.results.going_on import going_on, with_targets
 from twolayer.results.trajectory import Trajectory, named, risk_error
 from twolayer.schedules import of_schedule
 from twolayer.sgd import checkpoint as checkpoints
-from twolayer.sgd.elsewhere import check_can_be_sent, run_there
+from twolayer.sgd.elsewhere import run_there
 from twolayer.sgd.gathering import ON_DIVERGENCE, OnDivergence, gather
 from twolayer.sgd.groups import step_cost
+from twolayer.sgd.inputs import Draw
 from twolayer.sgd.method import METHODS, Method, cost
 from twolayer.sgd.plan import RECORDS, Record
-from twolayer.sgd.planning import Asked, Plans, gone_on, with_spectrum
+from twolayer.sgd.planning import Asked, Plans, gone_on, with_inputs, with_spectrum
 from twolayer.sgd.resume import bytes_needed, check
 from twolayer.sgd.run import run
 from twolayer.sgd.state import Outcome
@@ -53,7 +54,7 @@ from twolayer.support.checks import (
     check_stop,
     check_times_asked,
 )
-from twolayer.support.cluster import check_workers
+from twolayer.support.cluster import check_can_be_sent, check_workers
 from twolayer.support.limits import says_what_it_cannot
 from twolayer.support.progress import Progress, warn_of_minutes
 
@@ -76,6 +77,7 @@ def simulate(
     neuron_rates: ArrayLike | None = None,
     d: int | None = None,
     spectrum: Spectrum | None = None,
+    inputs: ArrayLike | Draw | None = None,
     a_star: ArrayLike | None = None,
     runs: int = 1,
     seed: int = 0,
@@ -113,6 +115,12 @@ def simulate(
     spectrum : Spectrum, optional
         With weights, whose coordinates are then ordered by eigenspace: samples x ~ N(0, Σ/d) of
         this covariance.  Overlaps in the eigenspaces have it in them.
+    inputs : array_like, shape (N, d), or callable, optional
+        With weights, and the direct method: samples x of one's own in place of Gaussian ones, in
+        the coordinates of the weights and of mean ‖x‖² = 1, each used once.  Of an array every
+        run has an equal part, in the order of the runs; a function of (rng, n) draws n samples
+        from a generator, which depends on (seed, run).  The recorded risk is that of Gaussian
+        inputs with the covariance of `spectrum`, or I/d: see `observe`.
     runs : int
         Number of independent runs; those of a result.
     seed : int
@@ -215,7 +223,7 @@ def simulate(
     check_choice("record", record, RECORDS)
     check_choice("on_divergence", on_divergence, ON_DIVERGENCE)
     check_executor(executor)
-    check_can_be_sent(task, executor)
+    check_can_be_sent({"task": task, "inputs": inputs}, executor)
     check_workers(executor, "twolayer.sgd.run")
     if stop_at_risk is not None:
         stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
@@ -233,6 +241,7 @@ def simulate(
         rule = UpdateRule.of(weight_decay, norm, neuron_rates, starts[0].p)
         asked = replace(asked, rule=rule)
     asked = with_spectrum(asked, starts[0], spectrum)
+    asked = with_inputs(asked, starts[0], inputs, runs)
     starts = [isotropic(each) if isinstance(each, SpectralOverlaps) else each for each in starts]
     plans = Plans.of(asked, starts)
     plan, why = plans.first, plans.why

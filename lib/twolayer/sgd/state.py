@@ -8,6 +8,7 @@ import numpy as np
 
 from twolayer.sgd.draws import Draws
 from twolayer.sgd.groups import GroupDraws
+from twolayer.sgd.inputs import InputDraws
 from twolayer.sgd.plan import Plan
 
 
@@ -53,7 +54,9 @@ class State:
 def begin(plan: Plan, number: int) -> tuple[State, Outcome]:
     """A run before its first step, with room for what it records."""
     sizes = plan.block, plan.drawn, plan.freedom, plan.gram
-    if plan.groups is not None:
+    if plan.inputs is not None:
+        draws = InputDraws(plan.inputs, plan.block, plan.d, plan.seed, number, plan.stage)
+    elif plan.groups is not None:
         draws = GroupDraws(plan.groups, plan.seed, number, plan.stage)
     else:
         draws = Draws(plan.seed, number, *sizes, plan.stage)

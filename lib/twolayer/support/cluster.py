@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from twolayer.support.checks import InvalidInput, shown
 from twolayer.support.sources import digest_of
+from twolayer.support.threads import is_local
 
 #: Times that work is given to another worker when one fails.
 _RETRIES = 3
@@ -75,3 +77,18 @@ def check_workers(executor: Executor | None, module: str) -> None:
             why = shown(digest) if isinstance(digest, BaseException) else "another version of it"
             allowed = "one whose workers all have this version of the package twolayer"
             raise InvalidInput("executor", f"a Dask cluster with {worker}: {why}", allowed)
+
+
+def check_can_be_sent(arguments: Mapping[str, Any], executor: Executor | None) -> None:
+    """Refuse a pool of processes for what cannot be sent to another process."""
+    if not is_local(executor) or isinstance(executor, ThreadPoolExecutor):
+        return
+    from multiprocessing.reduction import ForkingPickler  # a browser's Python has none
+
+    for name, value in arguments.items():
+        try:
+            ForkingPickler.dumps(value)  # as the pool will
+        except Exception as error:  # whatever an object of the user's may raise
+            got = f"{shown(value)} ({shown(str(error))})"
+            allowed = "made of functions defined in a module, to be sent to other processes"
+            raise InvalidInput(name, got, allowed) from error

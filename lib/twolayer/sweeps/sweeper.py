@@ -25,7 +25,7 @@ from twolayer.support.checks import (
     check_times,
     shown,
 )
-from twolayer.support.cluster import check_workers
+from twolayer.support.cluster import check_can_be_sent, check_workers
 from twolayer.support.progress import Progress
 from twolayer.support.threads import is_local
 from twolayer.support.warn import warn
@@ -165,7 +165,7 @@ def _look_ahead(grid: Grid, t_eval: np.ndarray, executor: Executor | None, store
     for cell in grid.cells:
         arguments = grid.arguments(cell)
         if np.count_nonzero(cell) <= 1:  # every value once, with the first ones of the others
-            _check_can_be_sent(arguments, executor)
+            check_can_be_sent(arguments, executor)
             try:
                 most = max(most, t_eval.size * try_cell(grid.solver, arguments))
             except InvalidInput as error:
@@ -174,21 +174,6 @@ def _look_ahead(grid: Grid, t_eval: np.ndarray, executor: Executor | None, store
         if (data := store.read(cell, arguments)) is not None:
             found[cell] = data
     return found
-
-
-def _check_can_be_sent(arguments: Mapping[str, Any], executor: Executor | None) -> None:
-    """Refuse a pool of processes for what cannot be sent to another process."""
-    if not is_local(executor) or isinstance(executor, ThreadPoolExecutor):
-        return
-    from multiprocessing.reduction import ForkingPickler  # a browser's Python has none
-
-    for name, value in arguments.items():
-        try:
-            ForkingPickler.dumps(value)  # as the pool will
-        except Exception as error:  # whatever an object of the user's may raise
-            got = f"{shown(value)} ({shown(str(error))})"
-            allowed = "made of functions defined in a module, to be sent to other processes"
-            raise InvalidInput(name, got, allowed) from error
 
 
 def _run_here(
