@@ -202,8 +202,8 @@ def test_what_cannot_be_done_is_answered(call, what):
 
 
 def test_another_unknown_name_is_pythons_affair():
-    with pytest.raises(TypeError, match="mispelt"):
-        tl.Task("erf", mispelt=1)
+    with pytest.raises(TypeError, match="unheard_of"):
+        tl.Task("erf", unheard_of=1)
 
 
 def test_the_page_says_what_the_errors_say():

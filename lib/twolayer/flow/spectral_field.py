@@ -19,6 +19,7 @@ One eigenspace of eigenvalue 1 is `terms`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -97,11 +98,8 @@ class SpectralFlow:
             size = rate / self.batch / p * np.multiply.outer(a, a)
             dQ += size * self.overlaps.spectrum.shares[:, None, None] * squares[..., None, :, :]
             if self.d is not None:
-                slopes = [
-                    2 * s / self.d * self._slope(Omega, c, s * block)
-                    for s, block in zip(self._s, blocks, strict=True)
-                ]
-                dQ += size * np.array(slopes)
+                s = self._s[:, None, None]
+                dQ += size * 2 * s / self.d * self._slopes(Omega, c, s * blocks)
         da = self.eta / rate * forms.two_point(Omega, p)[:p] @ c if self.eta else a
         return self._pack(dQ, drift[..., p:], da)
 
@@ -111,17 +109,20 @@ class SpectralFlow:
         out = forms.variance(Omega, c, p) if noise_free else 0.0
         return out + noise * forms.gain(Omega[..., :p, :p]) if label_noise and noise else out
 
-    def _slope(self, Omega: Array, c: Array, change: Array) -> Array:
-        """The derivative of all of E[σ'(λ_i) σ'(λ_j) 𝓔²] along a change of Ω, at one Ω."""
+    def _moved(self, Omega: Array, c: Array, change: Array, u: float) -> Array:
+        return self._squares(Omega + u * change, c, True, True)
+
+    def _slopes(self, Omega: Array, c: Array, changes: Array) -> Array:
+        """The derivatives of all of E[σ'(λ_i) σ'(λ_j) 𝓔²] along changes (G, ...) of one Ω."""
         p, forms = self.overlaps.p, self.task.forms
         if not self.task.closed:
-            along = Slope(lambda u: self._squares(Omega + u * change, c, True, True), step=0.01)
-            return along(0.0)
+            along = (partial(self._moved, Omega, c, change) for change in changes)
+            return np.array([Slope(each, step=0.01)(0.0) for each in along])
         i, j = np.triu_indices(p)
-        out = np.empty((p, p))
+        out = np.empty((len(changes), p, p))
         gradient = forms.variance_gradient(Omega, c, i, j)
-        out[i, j] = out[j, i] = np.einsum("nab,ab->n", gradient, change)
+        out[:, i, j] = out[:, j, i] = np.einsum("nab,gab->gn", gradient, changes)
         if self.task.noise:
             moved = gain_along(*forms.gain_slopes(Omega[:p, :p]), i, j)
-            out += self.task.noise * np.einsum("nij,n->ij", moved, change[i, j])
+            out += self.task.noise * np.einsum("nij,gn->gij", moved, changes[:, i, j])
         return out
