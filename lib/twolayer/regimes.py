@@ -15,6 +15,7 @@ import numpy as np
 from twolayer.activations.known import Name
 from twolayer.flow.terms import psi_GF, psi_M, psi_Var
 from twolayer.problem.overlaps import Overlaps
+from twolayer.problem.spectrum import Spectrum, fits_spectrum
 from twolayer.problem.task import Task
 from twolayer.support.checks import (
     InvalidInput,
@@ -54,6 +55,9 @@ class Scales:
         The regime's name.
     description : str
         The smallest description whose neglected terms are all below `SMALL`, as a call.
+    dispersion : float
+        ⟨s²⟩ − 1 of the inputs' spectrum, by which a dispersed one leaves plateaus sooner; 0 if it
+        is not given.  Below `SMALL` isotropic inputs are a fair approximation.
 
     Examples
     --------
@@ -69,6 +73,7 @@ class Scales:
     plateau: float
     regime: str
     description: str
+    dispersion: float = 0.0
 
 
 def scales(
@@ -80,6 +85,7 @@ def scales(
     k: int = 2,
     activation: Name = "erf",
     overlaps: Overlaps | None = None,
+    spectrum: Spectrum | None = None,
 ) -> Scales:
     """The size of each term at a point, the regime's name, and which description to use.
 
@@ -99,6 +105,8 @@ def scales(
         Of students and targets.
     overlaps : Overlaps, optional
         Where to compare Ψ^Var with Ψ^GF; by default `half_way`.
+    spectrum : Spectrum, optional
+        That of the inputs, in d dimensions; isotropic by default.
 
     Examples
     --------
@@ -106,6 +114,8 @@ def scales(
     'gradient flow'
     >>> scales(d=5, p=10_000, learning_rate=1.0).regime
     'mean field, low-dimensional'
+    >>> round(scales(100, 4, 0.1, spectrum=Spectrum.two_level(100, ratio=4)).dispersion, 2)
+    0.36
     """
     d, p, k = check_integer("d", d, 1), check_integer("p", p, 1), check_integer("k", k, 1)
     learning_rate, noise = check_learning_rate(learning_rate), check_non_negative("noise", noise)
@@ -116,6 +126,8 @@ def scales(
         check_instance("overlaps", overlaps, Overlaps)
         if overlaps.p != p:
             raise InvalidInput("overlaps", f"p = {overlaps.p}", f"of p = {p} students")
+    if spectrum is not None:
+        fits_spectrum(spectrum, d)
     # Ψ^GF alone passes through zero on the way; with Ψ^M it is how fast Ω moves.
     norms = np.linalg.norm(psi_GF(task, overlaps)), np.linalg.norm(psi_M(task, overlaps))
     drift = math.hypot(norms[0], math.sqrt(2) * norms[1])
@@ -126,6 +138,9 @@ def scales(
     gains = np.diagonal(task.forms.gain(overlaps.P))
     finite_p, finite_d = 1 / math.sqrt(p), 1 / math.sqrt(d)
     regime, description = describe(fluctuations, variance, finite_p, finite_d, noise > 0)
+    dispersion = 0.0 if spectrum is None else spectrum.moment(2) - 1
+    if dispersion > SMALL:
+        description += " of overlaps in the eigenspaces, weights.overlaps(spectrum)"
     return Scales(
         fluctuations=fluctuations,
         variance=float(variance),
@@ -134,6 +149,7 @@ def scales(
         plateau=float(learning_rate * noise / (4 * p) * gains.mean()),
         regime=regime,
         description=description,
+        dispersion=dispersion,
     )
 
 

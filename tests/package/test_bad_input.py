@@ -248,6 +248,7 @@ GOOD = {
         "k": 2,
         "activation": "erf",
         "overlaps": None,
+        "spectrum": tl.Spectrum.two_level(10, 4.0),
     },
     regimes.half_way: {"p": 2, "k": 1},
     regimes.phase: {"kappa": 0.1, "delta": 0.1},

@@ -279,7 +279,7 @@ def fits_spectrum(spectrum: Spectrum, d: int) -> None:
     """Refuse what is no spectrum, or not that of data in d dimensions."""
     check_instance("spectrum", spectrum, Spectrum)
     if spectrum.d != d:
-        allowed = f"of dimensions that add up to {d}, the dimension of the weights"
+        allowed = f"of dimensions that add up to {d}, the dimension of the data"
         raise InvalidInput("spectrum", f"{spectrum!r}, of d = {spectrum.d}", allowed)
 
 
