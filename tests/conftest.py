@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 #: Whose tests begin by building the book, which the files that come last want to be ready; and the
-#: longest of these, which must not be the last.
+#: longest of these, which the same process does next.
 BUILDER, LONGEST = (ROOT / f"tests/companion/test_{name}.py" for name in ("book", "site"))
 
 FIGURES_YML = """\
@@ -45,17 +45,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     part = any(getattr(chosen, name, None) for name in narrowing)
     plugin = config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput")
     if plugin and not part and chosen.numprocesses is None and chosen.dist == "no":
-        chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadfile"
+        chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadgroup"
         chosen.loadscopereorder = False
         # Of as many processes as cores the threads of BLAS would wait, busily, for each other.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The book is built first, and the other files that want it come last, the longest first."""
+    """The book is built first, and the other files that want it come last."""
     waiting = {i.path for i in items if "built_book" in getattr(i, "fixturenames", ())}
-    places = dict.fromkeys(waiting, 2) | {BUILDER: 0, LONGEST: 1.5}
-    items.sort(key=lambda item: places.get(item.path, 1))
+    places = dict.fromkeys(waiting, 3) | {BUILDER: 0, LONGEST: 1}
+    items.sort(key=lambda item: places.get(item.path, 2))
+    for item in items:
+        of = BUILDER if item.path == LONGEST else item.path
+        item.add_marker(pytest.mark.xdist_group(str(of)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

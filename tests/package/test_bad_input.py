@@ -445,6 +445,7 @@ def test_no_public_function_is_left_out():
         tl.Divergence,
         tl.InvalidInput,
         tl.MeanFieldTrajectory,
+        tl.Observation,
         tl.CostWarning,
         tl.QuadratureWarning,
         tl.SpectralTrajectory,

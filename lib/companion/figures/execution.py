@@ -19,9 +19,12 @@ __all__ = ["ExecutionError", "execute"]
 #: A Unix socket's path must fit in some 104 bytes (sun_path; macOS has the smallest).
 _LONGEST_FOLDER = 90
 #: An IPython kernel without the configuration of this machine, and Matplotlib without its talk of
-#: fonts and caches, which would end up on a page.
+#: fonts and caches, which would end up on a page; without Dask, too, all of which xarray would
+#: import to see that no array is one of its.
 _KERNEL = """\
 import logging
+import sys
+sys.modules["dask"] = None
 from IPython.core import application
 application.ENV_CONFIG_DIRS.clear()
 application.SYSTEM_CONFIG_DIRS.clear()

@@ -23,6 +23,12 @@ class Observation:
         Its `Q`, `M` and `P` are the covariance of the pre-activations.
     risk, excess_risk : float
         Of Gaussian inputs with this covariance; R, and R − Δ/2.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> tl.observe(tl.Task("square", noise=1.0), [[1.0, 1.0]], [[1.0, 1.0]]).risk
+    0.5
     """
 
     overlaps: Overlaps | SpectralOverlaps
