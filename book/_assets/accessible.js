@@ -29,3 +29,10 @@ window.addEventListener("load", async () => {
   window.addEventListener("resize", reach);
   for (const summary of document.querySelectorAll(".bd-content summary[aria-label]")) summary.removeAttribute("aria-label");
 });
+
+// On paper everything is unfolded, and only there.
+const folded = [];
+window.addEventListener("beforeprint", () => {
+  for (const box of document.querySelectorAll("details:not([open])")) { box.open = true; folded.push(box); }
+});
+window.addEventListener("afterprint", () => { for (const box of folded.splice(0)) box.open = false; });

@@ -146,6 +146,26 @@ def test_pictures_are_as_they_were_drawn(built_book):
     assert not [file.name for file in shown if file.read_text("utf-8").strip() not in drawn]
 
 
+def test_pages_do_not_jump_when_pictures_come(browser, built_book):
+    """Each has its place before it is there, also on a phone."""
+    for file in built_book.rglob("*.html"):
+        for picture in re.findall(r"<img [^>]*>", file.read_text("utf-8")):
+            if ".svg" in picture and "_images" in picture:
+                assert re.search(r'width="\d+" height="\d+"', picture), f"{file.name}: {picture}"
+    with served(built_book) as site:
+        page = browser.new_page(viewport={"width": 360, "height": 740})
+        box = "document.querySelector('article img').getBoundingClientRect()"
+        heights = []
+        for come in (False, True):
+            page.route("**/*.svg", lambda route, come=come: route.continue_() if come else None)
+            page.goto(f"{site}triangle.html", wait_until="load" if come else "domcontentloaded")
+            page.wait_for_selector("article img", state="attached")
+            heights.append(page.evaluate(f"{box}.height"))
+            page.unroute("**/*.svg")
+        assert heights[0] == pytest.approx(heights[1], abs=2)
+        page.close()
+
+
 def test_every_page_is_quiet_and_asks_nobody_else(visits):
     for name, visit in visits.items():
         assert "default-src 'self'" in visit.policy, name
@@ -237,6 +257,39 @@ def test_the_first_page_stands_still_for_those_who_want_it(browser, built_book):
         assert shown["t"] == 100
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         context.close()
+
+
+@pytest.mark.parametrize("words", ["plateau", "noise", "learning rate", "simulate"])
+def test_a_search_finds_chapters_first_and_shows_no_source_of_formulas(browser, built_book, words):
+    with served(built_book) as site:
+        page = browser.new_page()
+        page.goto(f"{site}search.html?q={words.replace(' ', '+')}", wait_until="networkidle")
+        page.wait_for_selector("ul.search li:nth-child(5) p.context")
+        found = page.locator("ul.search li")
+        places = [
+            link.split("?")[0]
+            for link in page.locator("ul.search li > a:first-child").evaluate_all(
+                "all => all.map(a => a.getAttribute('href'))"
+            )
+        ]
+        chapters = [not re.match(r"(figures/|api|genindex)", place) for place in places]
+        assert all(chapters[:3]), places[:6]
+        assert not re.search(r"\\[a-zA-Z(\[]|\$", " ".join(found.all_inner_texts()))
+        page.close()
+
+
+def test_paper_has_what_is_folded(browser, built_book):
+    with served(built_book) as site:
+        page = browser.new_page()
+        page.goto(f"{site}spectrum.html", wait_until="load")
+        closed = "document.querySelectorAll('article details:not([open])').length"
+        before = page.evaluate(closed)
+        assert before > 0
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(closed) == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(closed) == before
+        page.close()
 
 
 def test_fragments_lead_to_something(built_book):

@@ -20,6 +20,7 @@ EXTENSIONS = (
     "calculator",
     "inventory",
     "light",
+    "steady",
     "cleaning",
 )
 

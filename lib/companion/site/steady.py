@@ -1,0 +1,49 @@
+"""Sphinx extension: pictures say how large they are, so that a page does not jump as they come."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_PICTURE = re.compile(r'<img (?![^>]*\bheight=)([^>]*\bsrc="([^":]+\.svg)"[^>]*)>')
+_BOX = re.compile(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"')
+
+
+@cache
+def size(file: Path) -> tuple[int, int] | None:
+    """Width and height of an SVG by its viewBox, to a pixel."""
+    found = _BOX.search(file.read_text("utf-8")[:2000]) if file.is_file() else None
+    return (round(float(found[1])), round(float(found[2]))) if found else None
+
+
+def with_sizes(page: str, folder: Path) -> str:
+    """A page whose pictures, addressed from this folder, have width and height.
+
+    What a style says of their size goes first; with it they are the shape.
+    """
+
+    def sized(picture: re.Match[str]) -> str:
+        known = size((folder / picture[2]).resolve())
+        return f'<img width="{known[0]}" height="{known[1]}" {picture[1]}>' if known else picture[0]
+
+    return _PICTURE.sub(sized, page)
+
+
+def write(app: Sphinx, exception: Exception | None) -> None:
+    """Do so on all pages of the written site."""
+    if exception is None and app.builder.format == "html":
+        size.cache_clear()
+        for file in Path(app.outdir).rglob("*.html"):
+            page = file.read_text("utf-8")
+            if (sized := with_sizes(page, file.parent)) != page:
+                file.write_text(sized, "utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the event."""
+    app.connect("build-finished", write)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
