@@ -12,7 +12,7 @@ from twolayer.activations import Activation
 from twolayer.citing import citation
 from twolayer.crossing import time_to
 from twolayer.flow import solve
-from twolayer.mean_field import Particles, solve_mean_field
+from twolayer.mean_field import Particles, SpectralParticles, solve_mean_field
 from twolayer.problem import (
     Observation,
     Overlaps,
@@ -25,7 +25,13 @@ from twolayer.problem import (
     observe,
     risk,
 )
-from twolayer.results import Divergence, MeanFieldTrajectory, SpectralTrajectory, Trajectory
+from twolayer.results import (
+    Divergence,
+    MeanFieldTrajectory,
+    SpectralMeanFieldTrajectory,
+    SpectralTrajectory,
+    Trajectory,
+)
 from twolayer.sgd import simulate
 from twolayer.support.checks import InvalidInput
 from twolayer.support.progress import CostWarning
@@ -44,7 +50,9 @@ __all__ = [
     "Overlaps",
     "Particles",
     "QuadratureWarning",
+    "SpectralMeanFieldTrajectory",
     "SpectralOverlaps",
+    "SpectralParticles",
     "SpectralTrajectory",
     "Spectrum",
     "Task",

@@ -13,8 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from twolayer.flow.solver import solve
-from twolayer.mean_field.particles import Particles
-from twolayer.mean_field.solver import solve_mean_field
+from twolayer.mean_field.solver import particles_of, solve_mean_field
 from twolayer.problem.overlaps import Overlaps
 from twolayer.problem.spectral_overlaps import SpectralOverlaps
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
@@ -174,9 +173,10 @@ def _mean_field(result: MeanFieldTrajectory, row: int, risk: float) -> Follow:
     if "self_term" not in told:
         raise InvalidInput("result", shown(result), "of solve, simulate or solve_mean_field")
     given = {n: told[n] for n in ("second_layer_ratio", "self_term", "nodes", "method")}
-    given |= {n: told[n] for n in ("rtol", "atol")} | {"a_star": result.a_star, "P": result.P}
+    given |= {n: told[n] for n in ("rtol", "atol")} | {"a_star": result.a_star}
+    given["P"] = getattr(result, "P_blocks", result.P)
     given["d"] = math.inf if told["d"] == "inf" else told["d"]
-    particles = Particles(result.M[row], result.q[row], result.weight, a=result.a[row])
+    particles = particles_of(result, row)
 
     def follow(times: Array) -> Array:
         return solve_mean_field(

@@ -8,5 +8,6 @@ results.
 from twolayer.mean_field.field import make_field
 from twolayer.mean_field.particles import Particles
 from twolayer.mean_field.solver import solve_mean_field
+from twolayer.mean_field.spectral import SpectralParticles
 
-__all__ = ["Particles", "make_field", "solve_mean_field"]
+__all__ = ["Particles", "SpectralParticles", "make_field", "solve_mean_field"]

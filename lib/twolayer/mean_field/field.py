@@ -81,17 +81,19 @@ def make_field(
     """The field of p particles, in the cheapest form.
 
     P = L Lᵀ, L (k, k) being the targets in the orthonormal basis; `outside` is d − k, an integer or
-    infinite, `self_term` one of `SELF_TERMS`, `nodes` the quadrature nodes a direction.
+    infinite, `self_term` one of `SELF_TERMS`, `nodes` the quadrature nodes a direction.  With more
+    shared directions than targets, L (k, K), there is no grid: it is a sum over pairs.
     """
+    shared = L.shape[1] > len(L)
     if nodes > _MAX_NODES:
         raise InvalidInput("nodes", str(nodes), f"at most {_MAX_NODES}")
     closed = task.activation.name if task.closed else None
     if closed == "square":
         return SquareField(L, outside, self_term, a_star)
     if closed == "erf":
-        few = _pairs_are_cheaper(p, len(L), outside, nodes)
+        few = shared or _pairs_are_cheaper(p, len(L), outside, nodes)
         return (ErfPairField if few else HermiteField)(L, outside, self_term, nodes, a_star)
-    points = math.prod(x.size for x, _ in target_axes(task, L, nodes))
+    points = math.inf if shared else math.prod(x.size for x, _ in target_axes(task, L, nodes))
     on_grid = _VALUE * points * math.prod(x.size for x in radius_and_angle(outside, nodes)[::2])
     near = 0 < outside < math.inf
     if bent(task.activation) and p * _BENT_PAIR * (nodes if near else 2) < on_grid:
@@ -99,6 +101,9 @@ def make_field(
     smooth = not (task.activation.kinks or task.activation.bends)
     if smooth and p * _SMOOTH_PAIR < on_grid:
         return MehlerPairField(task, L, outside, self_term, a_star)
+    if shared:
+        allowed = "smooth, or two lines that meet at zero, with a spectrum: summed over pairs"
+        raise InvalidInput("task", repr(task), allowed)
     if p * points * (nodes if near else 1) > _MAX_GRID:
         allowed = "such that p·nodes^k (nodes^(k+1) at finite d) is below 3e8"
         raise InvalidInput("nodes", f"{nodes} for k = {len(L)}, p = {p}", allowed)

@@ -18,11 +18,13 @@ from numpy.typing import ArrayLike
 
 from twolayer.mean_field.field import FIELD, SELF_TERMS, Field, SelfTerm, make_field, settled
 from twolayer.mean_field.particles import Particles, cholesky
+from twolayer.mean_field.spectral import Frame, Plain, SpectralParticles
 from twolayer.problem.matrices import TOLERANCE, second_layer
 from twolayer.problem.task import Task, warn_unless_settled, without_rounding
 from twolayer.results.divergence import Divergence
 from twolayer.results.going_on import later
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.spectral_mean_field import SpectralMeanFieldTrajectory, mean_field_of
 from twolayer.support.checks import (
     InvalidInput,
     check_choice,
@@ -43,7 +45,7 @@ from twolayer.support.versions import provenance
 @says_what_it_cannot
 def solve_mean_field(
     task: Task,
-    particles: Particles | MeanFieldTrajectory,
+    particles: Particles | SpectralParticles | MeanFieldTrajectory,
     P: ArrayLike | None = None,
     *,
     d: float | None = None,
@@ -64,15 +66,16 @@ def solve_mean_field(
     ----------
     task : Task
         Activations and label noise.
-    particles : Particles or MeanFieldTrajectory
+    particles : Particles, SpectralParticles or MeanFieldTrajectory
         State at t = 0; or a result to go on from, at its last time: `task` and all else may be
         others, and `P`, `d` and `a_star` are those of the result unless they are given.
-    P : array_like, shape (k, k)
+    P : array_like, shape (k, k), or (G, k, k) with a spectrum
         Overlaps of the targets, positive definite.
     d : int or math.inf
-        Dimension of the data.  Finite d averages over the directions Ξ of the particles
-        outside the target span (low-dimensional mean field); infinity takes them to be
-        orthogonal.  For d = k there is no outside, and all q must be zero.
+        Dimension of the data; infinite with a spectrum, and left out there.  Finite d averages
+        over the directions Ξ of the particles outside the target span (low-dimensional mean
+        field); infinity takes them to be orthogonal.  For d = k there is no outside, and all q
+        must be zero.
     t_eval : array_like, shape (T,)
         Times >= 0, or from where the result ends, that do not decrease; results are at exactly
         these.
@@ -141,10 +144,14 @@ def solve_mean_field(
             raise InvalidInput("particles", repr(particles), "a result with a time to go on from")
         before, begins = particles, float(particles.t[-1])
         t_asked = later(t_asked, begins)
-        P, d = before.P if P is None else P, before.d if d is None else d
+        P = getattr(before, "P_blocks", before.P) if P is None else P
+        d = before.d if d is None else d
         a_star = before.a_star if a_star is None else a_star
-        particles = Particles(before.M[-1], before.q[-1], before.weight, a=before.a[-1])
-    check_instance("particles", particles, Particles)
+        particles = particles_of(before, -1)
+    if not isinstance(particles, SpectralParticles):
+        check_instance("particles", particles, Particles)
+    elif d is None:
+        d = math.inf
     for argument, value in (("P", P), ("d", d)):
         if value is None:
             raise InvalidInput(argument, "None", "given with particles that begin")
@@ -153,10 +160,15 @@ def solve_mean_field(
     rtol, atol = check_positive("rtol", rtol), check_positive("atol", atol)
     check_choice("method", method, ("auto", *ODE_METHODS))
     nodes = check_integer("nodes", nodes, 2)
-    L = cholesky(P)
     p, k = particles.p, particles.k
-    if len(L) != k:
-        raise InvalidInput("P", f"shape {(len(L), len(L))}", f"of shape {(k, k)}")
+    if isinstance(particles, SpectralParticles):
+        frame = Frame(particles.spectrum, P, k)
+        if d != math.inf:
+            raise InvalidInput("d", str(d), "math.inf, or left out, with a spectrum")
+    else:
+        frame = Plain(cholesky(P))
+        if len(frame.L) != k:
+            raise InvalidInput("P", f"shape {frame.L.shape}", f"of shape {(k, k)}")
     progress = check_flag("progress", progress)
     if stop_at_risk is not None:
         stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
@@ -167,15 +179,15 @@ def solve_mean_field(
     if d == k:
         if q.max() > TOLERANCE * max(1.0, np.abs(particles.m).max()):
             raise InvalidInput("d", str(d), f"above k = {k}, for some q are not zero")
-        q = np.zeros(p)  # what rounding has left
+        q = np.zeros_like(q)  # what rounding has left
     check_choice("self_term", self_term, SELF_TERMS)
     a_star = second_layer("a_star", a_star, k)
     ratio = check_layer_rate("second_layer_ratio", second_layer_ratio)
     weight = particles.weight
-    state = Unknowns((p, k), (p,), *([(p,)] if ratio else []))
+    state = Unknowns(*((p, *shape) for shape in frame.shapes), *([(p,)] if ratio else []))
 
     def field_with(nodes: int) -> Field:
-        return make_field(task, L, p, d - k, self_term, nodes, a_star)
+        return make_field(task, frame.L, p, d - k, self_term, nodes, a_star)
 
     def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         alpha, q, *trained = state.unpack(y)
@@ -183,11 +195,12 @@ def solve_mean_field(
 
     def derivative(_: float, y: np.ndarray) -> np.ndarray:
         alpha, q, a = unpack(y)
-        d_alpha, dq = field.drift(alpha, q, weight * a)
-        force = [ratio * field.force(alpha, q, weight * a)] if ratio else []
-        return state.pack(a[:, None] * d_alpha, a * dq, *force)
+        seen = frame.seen(alpha, q)
+        d_alpha, dq = field.drift(*seen, weight * a)
+        force = [ratio * field.force(*seen, weight * a)] if ratio else []
+        return state.pack(*frame.moved(a[:, None] * d_alpha, a * dq, q), *force)
 
-    alpha = np.linalg.solve(L, particles.m.T).T
+    alpha = frame.coordinates(particles.m)
     states: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     risks: list[float] = []  # along the way: Ctrl-C would wait for them at the end
 
@@ -195,18 +208,19 @@ def solve_mean_field(
         for n, y in enumerate(some):
             alpha, q, a = unpack(y)
             states.append((alpha, q, a))
-            risks.append(without_rounding(field.excess_risk(alpha, q, weight * a), of_targets))
+            risk = field.excess_risk(*frame.seen(alpha, q), weight * a)
+            risks.append(without_rounding(risk, of_targets))
             if risks[-1] <= enough:
                 return n
         return None
 
     start = state.pack(alpha, q, *([particles.a] if ratio else []))
-    asked, seen = nodes, [(alpha, q, particles.a)]
+    asked, seen = nodes, [(*frame.seen(alpha, q), particles.a)]
     tolerance = FIELD * task.tolerance
     field, nodes, error = settled(field_with, nodes, seen, weight, tolerance)
     warn_of_cost(derivative, start, since[-1])
     while True:
-        of_targets = field.excess_risk(alpha[:1], q[:1], np.zeros(1))
+        of_targets = field.excess_risk(*frame.seen(alpha[:1], q[:1]), np.zeros(1))
         states.clear()
         risks.clear()
         path = integrate(
@@ -223,17 +237,20 @@ def solve_mean_field(
         )
         if path.interrupted or path.failure:
             break
-        finer, more, error = settled(field_with, nodes, seen + states[-1:], weight, tolerance)
+        last = [(*frame.seen(alpha, q), a) for alpha, q, a in states[-1:]]
+        finer, more, error = settled(field_with, nodes, seen + last, weight, tolerance)
         if more == nodes:
             break
         field, nodes = finer, more  # not good enough along the way: once more, with more nodes
     n = path.t.size
-    trajectory = MeanFieldTrajectory(
+    shapes = [(n, p, *shape) for shape in frame.shapes]
+    trajectory = mean_field_of(
+        frame.spectrum,
         t=t_eval[:n],
-        M=np.array([alpha @ L.T for alpha, _, _ in states[:n]]).reshape(n, p, k),
-        q=np.array([q for _, q, _ in states[:n]]).reshape(n, p),
+        M=np.array([frame.overlaps(alpha) for alpha, _, _ in states[:n]]).reshape(shapes[0]),
+        q=np.array([q for _, q, _ in states[:n]]).reshape(shapes[1]),
         weight=weight,
-        P=L @ L.T,
+        P=frame.P,
         excess_risk=np.array(risks[:n]),
         task=task,
         a=np.array([a for _, _, a in states[:n]]).reshape(n, p),
@@ -264,3 +281,12 @@ def solve_mean_field(
     path.warn_if_interrupted()
     warn_unless_settled({"the field": (error, tolerance)})
     return trajectory
+
+
+def particles_of(result: MeanFieldTrajectory, row: int) -> Particles | SpectralParticles:
+    """The particles at one recorded time of a result."""
+    rest = {"weight": result.weight, "a": result.a[row]}
+    if isinstance(result, SpectralMeanFieldTrajectory):
+        blocks = result.M_blocks[row], result.q_blocks[row]
+        return SpectralParticles(result.spectrum, *blocks, **rest)
+    return Particles(result.M[row], result.q[row], **rest)

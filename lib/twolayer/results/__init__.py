@@ -5,7 +5,14 @@ Builds on the problem and on files.
 
 from twolayer.results.divergence import Divergence
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
+from twolayer.results.spectral_mean_field import SpectralMeanFieldTrajectory
 from twolayer.results.spectral_trajectory import SpectralTrajectory
 from twolayer.results.trajectory import Trajectory
 
-__all__ = ["Divergence", "MeanFieldTrajectory", "SpectralTrajectory", "Trajectory"]
+__all__ = [
+    "Divergence",
+    "MeanFieldTrajectory",
+    "SpectralMeanFieldTrajectory",
+    "SpectralTrajectory",
+    "Trajectory",
+]
