@@ -148,6 +148,41 @@ def test_without_javascript_there_is_a_picture_and_a_sentence(browser, site):
     context.close()
 
 
+def test_the_curve_before_stays_and_the_address_holds_what_is_shown(browser, site):
+    page, watch = opened(browser, f"{site}explore.html")
+    assert page.locator(".tlx-ghost").count() == 0
+    point = page.locator(".tlx-point")
+    point.focus()
+    first = point.get_attribute("aria-valuetext")
+    page.keyboard.press("ArrowUp")
+    now = point.get_attribute("aria-valuetext")
+    assert now != first
+    assert page.locator("polyline.tlx-ghost").count() == 1
+    assert f"before: all terms at {first}" in page.locator(".tlx-legend").inner_text().replace(
+        "\n", ""
+    )
+    sizes = page.locator("svg[aria-label^='Sizes'] rect")
+    assert sizes.count() == 4
+    page.wait_for_function("location.hash.startsWith('#at=')")
+    address = page.evaluate("location.href")
+    page.close()
+    again, _ = opened(browser, address)
+    assert again.locator(".tlx-point").get_attribute("aria-valuetext") == now
+    again.goto("about:blank")
+    again.goto(f"{site}explore.html#ask=%7B%22p%22%3A3%7D", wait_until="networkidle")
+    assert "Run live computes it" in again.locator(".tlx-status").inner_text()
+    again.close()
+    assert watch.complaints == []
+
+
+def test_the_triangle_is_tinted_by_what_was_computed(explore):
+    shown = explore.locator(".tlx-at").evaluate_all(
+        "all => all.map(e => [e.dataset.regime, getComputedStyle(e).fill])"
+    )
+    assert len(shown) == 66
+    assert len({colour for _, colour in shown}) >= 2
+
+
 def test_print_shows_the_picture(explore):
     assert not explore.locator(".tlx-static").is_visible()
     explore.emulate_media(media="print")

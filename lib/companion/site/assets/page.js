@@ -56,5 +56,5 @@ for (const root of document.querySelectorAll(".twolayer-explorer")) {
   });
 
   root.parentElement.querySelector(".tlx-static")?.classList.add("tlx-replaced");
-  root.explorer = window.twolayerExplorer.mount(root, {info, grid: window.twolayerGrid, live: {label: "Run live", note, load}});
+  root.explorer = window.twolayerExplorer.mount(root, {info, grid: window.twolayerGrid, live: {label: "Run live", note, load}, address: true});
 }

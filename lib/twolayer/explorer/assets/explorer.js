@@ -27,7 +27,10 @@ const text = (x, y, content, more = {}) => make("text", {x, y, ...more}, content
 
 // --- pictures -------------------------------------------------------------------------------
 
-function riskPicture(answer) {
+const numbers = ({learning_rate: rate, d, p}) => `γ = ${DIGITS(rate)}, d = ${d}, p = ${p}`;
+
+// `before`, if there is one, is the answer that was shown until now: its first curve stays, pale.
+function riskPicture(answer, before) {
   const [W, H, left, right, top, bottom] = [460, 330, 58, 12, 12, 46];
   const series = answer.curves.map((curve) => ({...curve, t: answer.t}));
   const band = answer.sgd;
@@ -62,6 +65,11 @@ function riskPicture(answer) {
       if (i % 3 === 0) parts.push(make("circle", {cx, cy, r: 2.6, class: "tlx-sgd"}));
     });
   }
+  if (before) {
+    const [top_, low] = [10 ** y1, 10 ** y0], old = before.curves[0].excess_risk;
+    const seen = before.t.map((t, i) => [t, old[i]]).filter(([t, v]) => t >= answer.t[1] && t <= answer.t.at(-1) && v >= low && v <= top_);
+    if (seen.length > 1) parts.push(make("polyline", {points: line(...[0, 1].map((n) => seen.map((pair) => pair[n]))).join(" "), class: "tlx-ghost"}));
+  }
   series.forEach((curve) =>
     parts.push(make("polyline", {points: line(curve.t, curve.excess_risk).join(" "), class: "tlx-curve", "data-theory": curve.theory})));
   parts.push(make("line", {x1: 0, x2: 0, y1: top, y2: H - bottom, class: "tlx-now"}));
@@ -79,12 +87,14 @@ function power(e) {
   return "10" + (e < 0 ? "⁻" : "") + String(Math.abs(e)).split("").map((d) => digits[+d]).join("");
 }
 
-function legend(answer) {
+function legend(answer, before) {
   const items = answer.curves.map((c) => [make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
     make("line", {x1: 1, x2: 25, y1: 5, y2: 5, class: "tlx-curve", "data-key": c.theory})), " " + c.label]);
   if (answer.sgd) items.push([make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
     [make("rect", {x: 0, y: 0, width: 26, height: 10, class: "tlx-band"}), make("circle", {cx: 13, cy: 5, r: 2.6, class: "tlx-sgd"})]),
     ` SGD, ${answer.request.runs} runs (median, central 68 %)`]);
+  if (before) items.push([make("svg", {viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true"},
+    make("line", {x1: 1, x2: 25, y1: 5, y2: 5, class: "tlx-ghost"})), ` before: ${before.curves[0].label} at ${numbers(before.request)}`]);
   return make("ul", {class: "tlx-legend"}, items.map((item) => make("li", {}, item)));
 }
 
@@ -126,9 +136,21 @@ function heatPicture(name, matrix, label) {
   return make("div", {}, [image, make("div", {class: "tlx-small"}, `${name}, up to ${DIGITS(largest)}`)]);
 }
 
+// What decides which description will do: the size of each term, and the line below which it is small.
+function sizesPicture(scales) {
+  const sizes = [["variance term over drift", scales.variance], ["fluctuations √(γ/pd)", scales.fluctuations], ["1/√p", scales.finite_p], ["1/√d", scales.finite_d]];
+  const [W, left, step] = [460, 190, 24], X = (v) => left + ((Math.log10(Math.min(Math.max(v, 1e-3), 10)) + 3) / 4) * (W - left - 50);
+  const parts = sizes.flatMap(([name, value], n) => [text(left - 8, 18 + n * step, name, {"text-anchor": "end"}),
+    make("rect", {x: left, y: 8 + n * step, width: Math.max(X(value) - left, 1), height: 13, class: value < 0.1 ? "tlx-cold" : "tlx-warm"}),
+    text(X(value) + 5, 18 + n * step, DIGITS(value))]);
+  parts.push(make("line", {x1: X(0.1), x2: X(0.1), y1: 2, y2: 4 * step + 4, class: "tlx-now"}));
+  return picture(W, 4 * step + 8, `Sizes, of which those below 0.1 are small: ${sizes.map(([name, value]) => `${name} ${DIGITS(value)}`).join(", ")}.`, parts);
+}
+
 // --- the triangle ---------------------------------------------------------------------------
 
-function triangle(steps, onMove) {
+// `points`: answers by place, whose regimes tint the triangle.
+function triangle(steps, onMove, points = {}) {
   const place = ([a, b, c]) => [0, 1].map((n) => a * CORNERS[0][n] + b * CORNERS[1][n] + c * CORNERS[2][n]);
   const words = ["gradient flow", "high-dimensional", "mean field"];
   const point = make("circle", {r: 10, class: "tlx-point", tabindex: 0, role: "slider", "aria-label":
@@ -136,6 +158,10 @@ function triangle(steps, onMove) {
     "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 0});
   const svg = make("svg", {viewBox: "0 0 300 268", class: "tlx-picture tlx-triangle", role: "group", "aria-label": "Triangle of limits"}, [
     make("polygon", {points: CORNERS.join(" "), class: "tlx-area"}),
+    ...Object.entries(points).map(([at, {scales}]) => {
+      const [i, j] = at.split(",").map(Number), [cx, cy] = place([i, j, steps - i - j].map((n) => n / steps));
+      return make("circle", {cx, cy, r: 7, class: "tlx-at", "data-regime": scales.regime}, make("title", {}, scales.regime));
+    }),
     text(150, 20, `${words[0]}, γ → 0`, {"text-anchor": "middle"}), text(0, 256, `${words[1]}, d → ∞`), text(300, 256, `${words[2]}, p → ∞`, {"text-anchor": "end"}),
     point]);
   let grid = [0, 0, steps];
@@ -216,15 +242,16 @@ function form(info, onChange, onPreset) {
 
 // info: activations, starts, theories, presets;  grid: the precomputed triangle, or null;
 // backend: null until there is one;  live: {label, load(progress) → promise of a backend}, or null
-function mount(root, {info, grid = null, answer = null, backend = null, live = null, state = "ready"}) {
+// address: whether the page's address holds what is shown
+function mount(root, {info, grid = null, answer = null, backend = null, live = null, state = "ready", address = false}) {
   root.classList.add("tlx");
   root.replaceChildren();
-  let current = answer, frame = null, ticket = 0, timer = null;
+  let current = answer, previous = null, frame = null, ticket = 0, timer = null, noted = null;
   const steps = grid ? grid.resolution : 16;
   const status = make("p", {class: "tlx-status", role: "status", "aria-live": "polite"});
   const bar = make("progress", {max: 1, value: 0, "aria-label": "progress", hidden: true});
   const views = make("div", {class: "tlx-views"});
-  const sentence = make("p", {class: "tlx-sentence"});
+  const sentence = make("p", {class: "tlx-sentence"}), sizes = make("div");
   const slider = make("input", {type: "range", min: 0, max: 1, value: 1, step: 1, oninput: () => { frame = +slider.value; showFrame(); }});
   const clock = make("output", {});
   const copy = make("button", {type: "button", onclick: copyCall}, "Copy the Python call");
@@ -232,15 +259,16 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
   const start = make("button", {type: "button", class: "tlx-live", hidden: !live, onclick: load}, live ? live.label : "");
   const controls = form(info, () => later(controls.read()), (name) => later(info.presets[name][1], 0));
   const map = triangle(steps, (weights, whole) => {
-    const known = grid && grid.points[`${whole[0]},${whole[1]}`];
-    if (!backend && known) return draw(known);
+    const known = grid && grid.points[`${whole[0]},${whole[1]}`], request = {...controls.read(), triangle: weights};
+    if (known) draw(known); // at once, also where it will be computed
+    if (known && !backend) return;
     map.show(weights, "computing");
-    later({...controls.read(), triangle: weights});
-  });
+    later(request);
+  }, grid ? grid.points : {});
   const risk = make("div"), neurons = make("div"), heat = make("div", {class: "tlx-heat"}), key = make("div");
   const captioned = (words, ...parts) => make("figure", {}, [make("figcaption", {}, words), ...parts]);
   views.append(captioned("Neurons: cosines with two targets", neurons), captioned("Overlaps: orange above zero, blue below", heat));
-  root.append(make("div", {class: "tlx-top"}, [make("figure", {}, map.svg), make("figure", {}, [risk, key])]), sentence,
+  root.append(make("div", {class: "tlx-top"}, [make("figure", {}, map.svg), make("figure", {}, [risk, key])]), sentence, sizes,
     make("label", {class: "tlx-time"}, [make("span", {}, "time of the overlaps"), slider, clock]), views,
     make("div", {class: "tlx-buttons"}, [start, cancel, copy, status, bar]), controls.node);
 
@@ -256,19 +284,32 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
 
   function draw(next) {
     const same = current && current.frames.length === next.frames.length;
+    if (current !== next && current?.curves.length && numbers(current.request) !== numbers(next.request)) previous = current;
     current = next;
     if (!same || frame === null) frame = next.frames.length - 1;
     slider.max = next.frames.length - 1;
     slider.value = frame;
-    risk.replaceChildren(riskPicture(next));
-    key.replaceChildren(legend(next));
+    risk.replaceChildren(riskPicture(next, previous));
+    key.replaceChildren(legend(next, previous));
     controls.write(next.request);
-    const {p, d, learning_rate: rate} = next.request;
-    map.show(next.triangle, `γ = ${DIGITS(rate)}, d = ${d}, p = ${p}`);
+    map.show(next.triangle, numbers(next.request));
     const s = next.scales;
-    sentence.textContent = `γ = ${DIGITS(rate)}, d = ${d}, p = ${p}. ${s.regime}: the smallest description that will do is ${s.description}. ` +
-      `Variance term over drift ${DIGITS(s.variance)}, fluctuations √(γ/pd) ${DIGITS(s.fluctuations)}, 1/√p ${DIGITS(s.finite_p)}, 1/√d ${DIGITS(s.finite_d)}. ${next.notes.join(" ")}`;
+    sentence.textContent = `${numbers(next.request)}. ${s.regime}: the smallest description that will do is ${s.description}. ${next.notes.join(" ")}`;
+    sizes.replaceChildren(sizesPicture(s));
     showFrame();
+    if (address) { clearTimeout(noted); noted = setTimeout(note, 300); }
+  }
+
+  // The address holds what is shown: a point of the triangle, or a whole request.
+  function note() {
+    const at = grid && Object.keys(grid.points).find((name) => grid.points[name] === current);
+    const hash = at ? `#at=${at}` : `#ask=${encodeURIComponent(JSON.stringify(current.request))}`;
+    try { history.replaceState(null, "", hash); } catch { /* a page from a file, or too often */ }
+  }
+
+  function noteAsked() {
+    const [, name, value] = location.hash.match(/^#(at|ask)=(.*)$/) ?? [];
+    try { return name === "at" ? {point: grid?.points[value]} : name === "ask" ? {request: JSON.parse(decodeURIComponent(value))} : {}; } catch { return {}; }
   }
 
   function showFrame() {
@@ -318,6 +359,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
       });
       say("Ready: the package runs in this page. Change a parameter or drag the point.", "ready");
       // The limit p = ∞ takes a minute without a compiler: only if it is asked for.
+      if (asked.request) return run(asked.request);
       const theories = current.request.theories.filter((name) => name !== "mean-field-limit");
       run({...current.request, theories: theories.length ? theories : ["full"], runs: 0});
     } catch (error) {
@@ -340,12 +382,14 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
     }
   }
 
+  const asked = address ? noteAsked() : {};
+  if (asked.point) current = asked.point;
   if (!current && grid) {
     const [i, j] = nearest([1 / 3, 1 / 3, 1 / 3], steps);
     current = grid.points[`${i},${j}`];
   }
   if (current) draw(current);
-  say(live ? live.note : state === "ready" ? "Ready." : "A picture without a kernel: run the notebook to change it.", live ? "not loaded" : state);
+  say(asked.request && live ? `This address asks for more than the triangle holds. ${live.label} computes it.` : live ? live.note : state === "ready" ? "Ready." : "A picture without a kernel: run the notebook to change it.", live ? "not loaded" : state);
   return {draw, run, current: () => current, connect(found) { backend = found; say("Ready.", "ready"); if (!current) run({}); }};
 }
 
