@@ -158,9 +158,8 @@ def test_the_curve_before_stays_and_the_address_holds_what_is_shown(browser, sit
     now = point.get_attribute("aria-valuetext")
     assert now != first
     assert page.locator("polyline.tlx-ghost").count() == 1
-    assert f"before: all terms at {first}" in page.locator(".tlx-legend").inner_text().replace(
-        "\n", ""
-    )
+    legend = " ".join(page.locator(".tlx-legend").inner_text().split())
+    assert f"before: ODE, all terms at {first}" in legend
     sizes = page.locator("svg[aria-label^='Sizes'] rect")
     assert sizes.count() == 4
     page.wait_for_function("location.hash.startsWith('#at=')")
