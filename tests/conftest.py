@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import needs
@@ -45,21 +45,30 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     part = any(getattr(chosen, name, None) for name in narrowing)
     plugin = config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput")
     if plugin and not part and chosen.numprocesses is None and chosen.dist == "no":
-        chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadgroup"
+        chosen.numprocesses, chosen.dist = min(os.cpu_count() or 1, 4), "loadfile"
         chosen.loadscopereorder = False
         # Of as many processes as cores the threads of BLAS would wait, busily, for each other.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file at a time, but those two together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return str(BUILDER.relative_to(ROOT)) if ROOT / file == LONGEST else file
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The book is built first, and the other files that want it come last."""
     waiting = {i.path for i in items if "built_book" in getattr(i, "fixturenames", ())}
     places = dict.fromkeys(waiting, 3) | {BUILDER: 0, LONGEST: 1}
     items.sort(key=lambda item: places.get(item.path, 2))
-    for item in items:
-        of = BUILDER if item.path == LONGEST else item.path
-        item.add_marker(pytest.mark.xdist_group(str(of)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
