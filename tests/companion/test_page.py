@@ -174,6 +174,27 @@ def test_the_curve_before_stays_and_the_address_holds_what_is_shown(browser, sit
     assert watch.complaints == []
 
 
+def test_all_figures_of_the_paper_are_there_at_once(explore):
+    chosen = explore.get_by_label("figure of the paper")
+    for name, (_, request) in explorer.PRESETS.items():
+        chosen.select_option(name)
+        shown = shown_curve(explore)["request"]
+        if "p" in request:
+            assert [shown[of] for of in ("p", "d", "k")] == [request[of] for of in ("p", "d", "k")]
+        assert explore.locator(".tlx-curve[data-theory]").count() == len(shown["theories"])
+    explore.wait_for_function("location.hash.startsWith('#figure=')")
+
+
+def test_a_walk_leads_through_the_triangle(explore):
+    seen = []
+    for step in explore.locator(".tlx-steps button").all():
+        step.click()
+        seen.append(explore.locator(".tlx-point").get_attribute("aria-valuetext"))
+    assert len(set(seen)) == len(seen) >= 4
+    assert "γ = 0.0625" in seen[1]
+    assert "d = 64" in seen[2]
+
+
 def test_the_triangle_is_tinted_by_what_was_computed(explore):
     shown = explore.locator(".tlx-at").evaluate_all(
         "all => all.map(e => [e.dataset.regime, getComputedStyle(e).fill])"

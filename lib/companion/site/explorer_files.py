@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import twolayer
-from companion.site.triangle_grid import triangle_grid
+from companion.site.triangle_grid import figures, triangle_grid
 from twolayer.support.progress import bar as progress_bar
 
 PACKAGE = Path(twolayer.__file__).parent
@@ -82,12 +82,12 @@ def draw(triangle: dict[str, Any], target: Path) -> None:
 
 
 def compute(place: str) -> None:
-    """The triangle, in a place: what takes long."""
+    """The triangle and the paper's figures, in a place: what takes long."""
+    jobs = os.cpu_count() or 1
     look = {"desc": "explorer", "bar_format": "{desc}: {percentage:3.0f}%|{bar}|"}
     with progress_bar(total=1.0, **look) as bar:
-        triangle = triangle_grid(
-            jobs=os.cpu_count() or 1, done=lambda share: bar.update(share - bar.n)
-        )
+        triangle = triangle_grid(jobs=jobs, done=lambda share: bar.update(share - bar.n))
+    triangle["presets"] = figures(jobs)
     text = json.dumps(triangle, separators=(",", ":"), allow_nan=False)
     Path(place, TRIANGLE).write_text(text, "utf-8")
 

@@ -36,6 +36,15 @@ ALT = (
     "in the high-dimensional corner, and stays with the mean field in the third."
 )
 
+#: A walk through the triangle: where to, by the steps from its corners, and what to see there.
+STEPS = (
+    ("3,3", "The middle", "Neither small steps, nor many inputs, nor many students."),
+    ("10,0", "Up", "Small steps: the ODE follows gradient flow for longer, to a lower plateau."),
+    ("0,10", "Left", "Many inputs instead: it leaves gradient flow soon, for the highest plateau."),
+    ("5,5", "Half of the way up", "A plateau between these two."),
+    ("0,0", "Right", "Many students: all curves come together, and near that of infinitely many."),
+)
+
 
 def prepare(cache: Path) -> Path:
     """The folder of everything, below `cache`."""
@@ -103,9 +112,20 @@ class ExplorerDirective(SphinxDirective):
             "drag a point through the triangle and the curves, neurons and overlaps follow.</p>"
             f'</div><div class="twolayer-explorer" data-files="{files}" '
             f'data-live-base="{html.escape(base)}"><script type="application/json">{data}</script>'
-            f"</div></div>{scripts}"
+            f"</div></div>{_steps()}{scripts}"
         )
         return [nodes.raw("", markup, format="html")]
+
+
+def _steps() -> str:
+    """The walk as a list, which the script shows: without it the buttons would do nothing."""
+    rows = "".join(
+        f'<li><button type="button" data-at="{at}">{html.escape(name)}</button> '
+        f"{html.escape(words)}</li>"
+        for at, name, words in STEPS
+    )
+    walk = f'<strong>A walk</strong><ol class="tlx-steps">{rows}</ol>'
+    return f'<div class="tlx tlx-walk" hidden>{walk}</div>'
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

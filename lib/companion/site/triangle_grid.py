@@ -13,6 +13,7 @@ from typing import Any
 
 from twolayer.explorer.call import python_call
 from twolayer.explorer.compute import compute
+from twolayer.explorer.presets import PRESETS
 from twolayer.explorer.request import Request
 from twolayer.support.checks import check_integer
 
@@ -59,6 +60,16 @@ def triangle_grid(
             points |= row.result()
             done(number / len(rows))
     return {"resolution": resolution, "points": dict(sorted(points.items()))}
+
+
+def figures(jobs: int = 1) -> dict[str, Any]:
+    """The answers to all of `PRESETS`, thinned likewise."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return dict(zip(PRESETS, pool.map(_figure, PRESETS), strict=True))
+
+
+def _figure(name: str) -> dict[str, Any]:
+    return _thin(compute(PRESETS[name][1]))
 
 
 def _row(j: int, resolution: int) -> dict[str, Any]:

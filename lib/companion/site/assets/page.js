@@ -57,4 +57,6 @@ for (const root of document.querySelectorAll(".twolayer-explorer")) {
 
   root.parentElement.querySelector(".tlx-static")?.classList.add("tlx-replaced");
   root.explorer = window.twolayerExplorer.mount(root, {info, grid: window.twolayerGrid, live: {label: "Run live", note, load}, address: true});
+  for (const walk of document.querySelectorAll(".tlx-walk")) walk.hidden = false;
+  for (const step of document.querySelectorAll(".tlx-steps button")) step.addEventListener("click", () => root.explorer.show(step.dataset.at));
 }

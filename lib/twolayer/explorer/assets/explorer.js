@@ -220,11 +220,12 @@ function form(info, onChange, onPreset) {
   const presets = make("select", {onchange: (event) => event.target.value && onPreset(event.target.value)},
     [make("option", {value: ""}, "choose"), ...Object.entries(info.presets).map(([value, [title]]) => make("option", {value}, `${value}: ${title}`))]);
   const boxes = Object.entries(info.theories).map(([value, words]) => [make("input", {type: "checkbox", value, onchange: onChange}), words]);
-  const node = make("fieldset", {class: "tlx-form"}, [make("legend", {}, "Parameters"), field("figure of the paper", presets), field("activation", inputs.activation),
+  const node = make("fieldset", {class: "tlx-form"}, [make("legend", {}, "Parameters"), field("activation", inputs.activation),
     ...NUMBERS.map(([name, label]) => field(label, inputs[name])), field("initial law", inputs.start),
     make("fieldset", {class: "tlx-theories"}, [make("legend", {}, "Theories and terms of the flow"), ...boxes.map(([box, words]) => make("label", {}, [box, " " + words]))])]);
   return {
     node,
+    presets: field("figure of the paper", presets), // also where nothing is computed here
     write(request) {
       for (const [name, input] of Object.entries(inputs)) input.value = request[name];
       for (const [box] of boxes) box.checked = request.theories.includes(box.value);
@@ -257,7 +258,11 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
   const copy = make("button", {type: "button", onclick: copyCall}, "Copy the Python call");
   const cancel = make("button", {type: "button", hidden: true, onclick: () => { ticket++; backend.cancel(); say("Cancelled; the picture is the last finished one.", "ready"); }}, "Cancel");
   const start = make("button", {type: "button", class: "tlx-live", hidden: !live, onclick: load}, live ? live.label : "");
-  const controls = form(info, () => later(controls.read()), (name) => later(info.presets[name][1], 0));
+  const controls = form(info, () => later(controls.read()), (name) => {
+    const known = grid?.presets?.[name];
+    if (known) draw(known);
+    later(info.presets[name][1], 0);
+  });
   const map = triangle(steps, (weights, whole) => {
     const known = grid && grid.points[`${whole[0]},${whole[1]}`], request = {...controls.read(), triangle: weights};
     if (known) draw(known); // at once, also where it will be computed
@@ -270,7 +275,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
   views.append(captioned("Neurons: cosines with two targets", neurons), captioned("Overlaps: orange above zero, blue below", heat));
   root.append(make("div", {class: "tlx-top"}, [make("figure", {}, map.svg), make("figure", {}, [risk, key])]), sentence, sizes,
     make("label", {class: "tlx-time"}, [make("span", {}, "time of the overlaps"), slider, clock]), views,
-    make("div", {class: "tlx-buttons"}, [start, cancel, copy, status, bar]), controls.node);
+    make("div", {class: "tlx-buttons"}, [start, cancel, copy, status, bar]), controls.presets, controls.node);
 
   function say(words, name) {
     status.textContent = words;
@@ -302,14 +307,17 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
 
   // The address holds what is shown: a point of the triangle, or a whole request.
   function note() {
-    const at = grid && Object.keys(grid.points).find((name) => grid.points[name] === current);
-    const hash = at ? `#at=${at}` : `#ask=${encodeURIComponent(JSON.stringify(current.request))}`;
-    try { history.replaceState(null, "", hash); } catch { /* a page from a file, or too often */ }
+    const name = (all = {}) => Object.keys(all).find((each) => all[each] === current);
+    const [at, figure] = [name(grid?.points), name(grid?.presets)];
+    const hash = at ? ["at", at] : figure ? ["figure", figure] : ["ask", JSON.stringify(current.request)];
+    try { history.replaceState(null, "", `#${hash[0]}=${encodeURIComponent(hash[1])}`); } catch { /* a page from a file, or too often */ }
   }
 
   function noteAsked() {
-    const [, name, value] = location.hash.match(/^#(at|ask)=(.*)$/) ?? [];
-    try { return name === "at" ? {point: grid?.points[value]} : name === "ask" ? {request: JSON.parse(decodeURIComponent(value))} : {}; } catch { return {}; }
+    try {
+      const [, name, text] = location.hash.match(/^#(at|figure|ask)=(.*)$/) ?? [], value = decodeURIComponent(text ?? "");
+      return name === "ask" ? {request: JSON.parse(value)} : {point: {at: grid?.points, figure: grid?.presets}[name]?.[value]};
+    } catch { return {}; }
   }
 
   function showFrame() {
@@ -390,7 +398,7 @@ function mount(root, {info, grid = null, answer = null, backend = null, live = n
   }
   if (current) draw(current);
   say(asked.request && live ? `This address asks for more than the triangle holds. ${live.label} computes it.` : live ? live.note : state === "ready" ? "Ready." : "A picture without a kernel: run the notebook to change it.", live ? "not loaded" : state);
-  return {draw, run, current: () => current, connect(found) { backend = found; say("Ready.", "ready"); if (!current) run({}); }};
+  return {draw, run, show: (at) => draw(grid.points[at]), current: () => current, connect(found) { backend = found; say("Ready.", "ready"); if (!current) run({}); }};
 }
 
 // --- in a notebook: the kernel computes -----------------------------------------------------
