@@ -1,5 +1,5 @@
 // What Sphinx's searchtools.js, loaded later and on its page alone, takes from here: chapters come before notebooks and before
-// the reference, and formulas are not shown as source.
+// the reference, and neither formulas nor plotting code are shown as source.
 "use strict";
 
 var Scorer = {
@@ -20,6 +20,7 @@ document.addEventListener("DOMContentLoaded", () => {
   Search.htmlToText = (html, anchor) => {
     const page = new DOMParser().parseFromString(html, "text/html");
     for (const formula of page.querySelectorAll(".math")) formula.textContent = "…";
+    for (const beside of page.querySelectorAll(".cell_input, #jb-print-docs-body, nav")) beside.remove();
     return plain(page.documentElement.outerHTML, anchor);
   };
 });
