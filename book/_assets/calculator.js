@@ -2,7 +2,8 @@
 for (const box of document.querySelectorAll(".calculator")) {
   const told = JSON.parse(box.querySelector("script").textContent);
   const inputs = [...box.querySelectorAll("input")], outputs = [...box.querySelectorAll("output")];
-  const digits = (x) => (x >= 0.01 && x < 1e4 ? String(+x.toPrecision(2)) : x.toExponential(1).replace("e", " · 10^").replace("+", ""));
+  const raised = (power) => power.replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+  const digits = (x) => (x >= 0.01 && x < 1e4 ? String(+x.toPrecision(2)) : x.toExponential(1).replace(/e\+?(-?\d+)/, (_, power) => ` · 10${raised(power)}`));
   const show = () => {
     const at = inputs.map((input) => +input.value);
     const [d, p, rate, noise] = at.map((index, which) => told.values[which][index]);
@@ -22,7 +23,7 @@ for (const box of document.querySelectorAll(".calculator")) {
     name.textContent = regime;
     call.textContent = description;
     answer.append(name, ": ", call);
-    const words = ["SGD strays from the ODE by √(γ/(pd))", "Ψ^Var over the drift", "mean field, 1/√p", "directions, 1/√d"];
+    const words = ["SGD strays from the ODE by √(γ/(pd))", "the variance term over the drift", "the mean field is off by 1/√p", "directions are orthogonal to 1/√d"];
     const lines = words.map((word, which) => `${word}: ${digits(sizes[which])}${small[which] ? ", small" : ""}`);
     if (noise > 0) lines.push(`plateau of the noise: ${digits(rate * told.plateau[at[3]][at[1]])}`);
     box.querySelector(".calculator-sizes").replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));

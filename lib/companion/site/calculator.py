@@ -75,7 +75,7 @@ def markup() -> str:
     return (
         '<div class="calculator" role="group" aria-label="Which regime am I in?">'
         f'<div class="calculator-sliders">{rows}</div>'
-        f'<svg viewBox="0 0 320 200" role="img" aria-label="The point in the triangle">'
+        f'<svg viewBox="-40 0 400 200" role="img" aria-label="The point in the triangle">'
         f'<path d="M{outline}Z"/>{corners}<circle r="7" cx="160" cy="122"/></svg>'
         f'<p class="calculator-answer" role="status">{html.escape(said)}</p>'
         '<ul class="calculator-sizes"></ul>'
