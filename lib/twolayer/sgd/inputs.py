@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.results.trajectory import named
 from twolayer.sgd.draws import Draws
 from twolayer.support.checks import InvalidInput, check_array, shown
 
@@ -70,7 +69,9 @@ class Inputs:
     @property
     def name(self) -> str:
         """What a result calls them."""
-        return named(self.source) if self.drawn else f"array {self.source.shape}"
+        if not self.drawn:
+            return f"array {self.source.shape}"
+        return str(getattr(self.source, "__name__", type(self.source).__name__))
 
     @property
     def known(self) -> np.ndarray:
