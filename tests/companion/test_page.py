@@ -151,6 +151,8 @@ def test_without_javascript_there_is_a_picture_and_a_sentence(browser, site):
 def test_the_curve_before_stays_and_the_address_holds_what_is_shown(browser, site):
     page, watch = opened(browser, f"{site}explore.html")
     assert page.locator(".tlx-ghost").count() == 0
+    page.wait_for_function("location.hash.startsWith('#at=')")
+    before = page.evaluate("location.hash")
     point = page.locator(".tlx-point")
     point.focus()
     first = point.get_attribute("aria-valuetext")
@@ -162,7 +164,7 @@ def test_the_curve_before_stays_and_the_address_holds_what_is_shown(browser, sit
     assert f"before: ODE, all terms at {first}" in legend
     sizes = page.locator("svg[aria-label^='Sizes'] rect")
     assert sizes.count() == 4
-    page.wait_for_function("location.hash.startsWith('#at=')")
+    page.wait_for_function("before => location.hash !== before", arg=before)
     address = page.evaluate("location.href")
     page.close()
     again, _ = opened(browser, address)
