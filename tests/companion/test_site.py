@@ -163,6 +163,9 @@ def test_pages_do_not_jump_when_pictures_come(browser, built_book):
             heights.append(page.evaluate(f"{box}.height"))
             page.unroute("**/*.svg")
         assert heights[0] == pytest.approx(heights[1], abs=2)
+        image = "document.querySelector('article img')"
+        natural = page.evaluate(f"{image}.naturalHeight / {image}.naturalWidth")
+        assert heights[1] == pytest.approx(natural * page.evaluate(f"{box}.width"), abs=2)
         page.close()
 
 
