@@ -125,7 +125,7 @@ def _steps() -> str:
         for at, name, words in STEPS
     )
     walk = f'<strong>A walk</strong><ol class="tlx-steps">{rows}</ol>'
-    return f'<div class="tlx tlx-walk" hidden>{walk}</div>'
+    return f'<div class="tlx-walk" hidden>{walk}</div>'
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
