@@ -112,8 +112,7 @@ METHODS = ["LSODA", "DOP853", "Radau", *(["CVODE"] if HAS_CVODE else [])]
 @pytest.mark.parametrize("eta", [0.0, 0.3])
 def test_all_integrators_agree(rule, name, eta):
     """With a schedule, also where there is no closed form and the second layer is trained."""
-    t = [0.0, 1.0, 10.0] if name == "erf" else [0.0, 0.5, 2.0]
-    task, ov = tl.Task(name, noise=0.1), overlaps()
+    task, ov, t = tl.Task(name, noise=0.1), overlaps(), [0.0, 1.0, 10.0]
     how = RULES[rule] | {"learning_rate": lambda t: 0.5 / (1 + t), "second_layer_rate": eta}
     terms = "full" if name == "erf" else "gradient-flow+noise"
     some = METHODS if name == "erf" else METHODS[:2]
@@ -134,7 +133,7 @@ def test_in_the_span_of_the_weights(rule, name):
     p = 12
     start = tl.Weights.gaussian(p=p, k=2, d=3, seed=0).overlaps()
     how = {n: np.tile(v, 4) if n == "neuron_rates" else v for n, v in RULES[rule].items()}
-    how |= {"terms": "gradient-flow", "t_eval": [0.0, 1.0, 20.0 if name == "erf" else 5.0]}
+    how |= {"terms": "gradient-flow", "t_eval": [0.0, 1.0, 20.0]}
     task = tl.Task(name)
     spanned = tl.solve(task, start, method="DOP853", **how)
     assert "coordinates" in spanned.provenance["why"] or spanned.provenance["why"] == "asked for"

@@ -425,7 +425,7 @@ def test_kinks_in_the_mean_field(student):
         return np.concatenate((d_alpha.ravel(), dq, [risk]))
 
     np.testing.assert_allclose(found(math.inf, 32), expected(np.diag(q)), rtol=1e-7, atol=1e-8)
-    g = rng.standard_normal((150, 3, 3))
+    g = rng.standard_normal((400, 3, 3))
     g /= np.linalg.norm(g, axis=-1, keepdims=True)
     roots = np.sqrt(np.outer(q, q))
     drawn = np.array([expected(roots * (x @ x.T)) for x in g])

@@ -171,7 +171,7 @@ def test_sgd_follows_the_flow(name, eta, batch):
 
     48 numbers a case at most: false alarm below 1e-4 by Bonferroni.
     """
-    task, d = tl.Task(name, noise=0.05), 1000
+    task, d = tl.Task(name, noise=0.05), 2000
     drawn = tl.Weights.gaussian(p=3, k=2, d=d, seed=2)
     start = tl.Weights(0.6 * drawn.W, drawn.W_star, A, A_STAR).overlaps()
     rate = {"erf": 1.5, "square": 0.1 * batch}[name]

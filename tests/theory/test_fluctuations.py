@@ -159,13 +159,13 @@ RUNS = {
 
 @pytest.mark.parametrize("name", RUNS)
 def test_sgd_fluctuates_as_predicted(name):
-    """Standard deviations of 200 runs, with a false-alarm rate of 1e-4 over all of them.
+    """Standard deviations of 300 runs, with a false-alarm rate of 1e-4 over all of them.
 
     The variance of R runs is that of χ² over R − 1; on top of it the linear theory itself is off
     by a few δt^½ of the state, for which eight per cent are allowed.
     """
     task, start, how = RUNS[name]
-    runs, d, t = 200, 3000, [0.1, 0.5]
+    runs, d, t = 300, 3000, [0.1, 0.5]
     found = fluctuations(task, start, d=d, t_eval=t, **how)
     run = tl.simulate(task, start, d=d, t_eval=t, runs=runs, seed=7, progress=False, **how)
     ratios = np.concatenate(
