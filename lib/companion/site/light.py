@@ -12,6 +12,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from .written import on_all_pages
+
 _SCRIPT = re.compile(r"\s*<(?:script|link)\b[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?")
 
 
@@ -19,10 +21,7 @@ def leave_out(app: Sphinx, exception: Exception | None) -> None:
     """Take the script, and what loads it, out of the written site."""
     if exception is None and app.builder.format == "html":
         (Path(app.outdir) / "_static/scripts/fontawesome.js").unlink(missing_ok=True)
-        for file in Path(app.outdir).rglob("*.html"):
-            page = file.read_text("utf-8")
-            if "scripts/fontawesome.js" in page:
-                file.write_text(_SCRIPT.sub("", page), "utf-8")
+        on_all_pages(app, lambda page, _: _SCRIPT.sub("", page))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from .written import on_all_pages
+
 _PICTURE = re.compile(r'<img (?![^>]*\bheight=)([^>]*\bsrc="([^":]+\.svg)"[^>]*)>')
 _BOX = re.compile(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"')
 
@@ -37,10 +39,7 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     """Do so on all pages of the written site."""
     if exception is None and app.builder.format == "html":
         size.cache_clear()
-        for file in Path(app.outdir).rglob("*.html"):
-            page = file.read_text("utf-8")
-            if (sized := with_sizes(page, file.parent)) != page:
-                file.write_text(sized, "utf-8")
+        on_all_pages(app, with_sizes)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

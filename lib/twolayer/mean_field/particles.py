@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from twolayer.activations.gauss_rules import gauss_hermite, radius
 from twolayer.problem.matrices import TOLERANCE, second_layer, symmetric
 from twolayer.problem.overlaps import Weights
-from twolayer.support.arrays import set_fields
+from twolayer.support.arrays import Array, set_fields
 from twolayer.support.checks import (
     InvalidInput,
     check_array,
@@ -78,13 +78,7 @@ class Particles:
             raise InvalidInput(
                 "m", f"shape {m.shape}", f"of shape {(k, p)}, as q has it: transposed"
             )
-        q = check_array("q", q, (p,))
-        if q.min() < -TOLERANCE * max(1.0, q.max()):
-            raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
-        weight = check_array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
-        if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
-            raise InvalidInput("weight", shown(weight), "positive, with sum 1")
-        set_fields(self, m=m, q=check_array("q", np.maximum(q, 0.0), (p,)), weight=weight)
+        set_fields(self, m=m, q=squared_norms(q, (p,)), weight=weights_of(weight, p))
         set_fields(self, finite=check_flag("finite", finite), a=second_layer("a", a, p))
 
     def __repr__(self) -> str:
@@ -109,10 +103,7 @@ class Particles:
     def from_weights(cls, weights: Weights) -> Particles:
         """One particle of the same weight for each student, `finite` set; costs O(p k d)."""
         check_instance("weights", weights, Weights)
-        W, W_star, d = weights.W, weights.W_star, weights.d
-        M, P = W @ W_star.T / d, W_star @ W_star.T / d
-        inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
-        return cls(M, np.einsum("pa,pa->p", W, W) / d - inside, a=weights.a)
+        return cls(*inside_and_outside(weights.W, weights.W_star, weights.d), a=weights.a)
 
     @classmethod
     def quadrature(cls, P: ArrayLike, d: int, order: int = 8) -> Particles:
@@ -149,6 +140,29 @@ class Particles:
         some = weight > 0  # far out a weight may be smaller than any number
         nodes, weight = nodes[some], weight[some]
         return cls(nodes[:, :k] @ L.T / np.sqrt(d), nodes[:, k], weight / weight.sum(), False)
+
+
+def squared_norms(q: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Checked squared norms of this shape, without rounding below zero."""
+    q = check_array("q", q, shape)
+    if q.min() < -TOLERANCE * max(1.0, q.max()):
+        raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
+    return check_array("q", np.maximum(q, 0.0), shape)
+
+
+def weights_of(weight: ArrayLike | None, p: int) -> Array:
+    """Checked weights of p particles; all equal by default."""
+    weight = check_array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
+    if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
+        raise InvalidInput("weight", shown(weight), "positive, with sum 1")
+    return weight
+
+
+def inside_and_outside(W: Array, W_star: Array, d: int) -> tuple[Array, Array]:
+    """Overlaps (p, k) of students with targets, and squared norms (p,) outside their span."""
+    M, P = W @ W_star.T / d, W_star @ W_star.T / d
+    inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
+    return M, np.einsum("pa,pa->p", W, W) / d - inside
 
 
 def cholesky(P: ArrayLike) -> np.ndarray:

@@ -19,12 +19,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twolayer.mean_field.particles import cholesky
-from twolayer.problem.matrices import TOLERANCE, second_layer
+from twolayer.mean_field.particles import (
+    cholesky,
+    inside_and_outside,
+    squared_norms,
+    weights_of,
+)
+from twolayer.problem.matrices import second_layer
 from twolayer.problem.overlaps import Weights
 from twolayer.problem.spectrum import Spectrum, fits_spectrum
 from twolayer.support.arrays import Array, set_fields
-from twolayer.support.checks import InvalidInput, check_array, check_instance, shown
+from twolayer.support.checks import check_array, check_instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +85,9 @@ class SpectralParticles:
         check_instance("spectrum", spectrum, Spectrum)
         m = check_array("m", m, (None, len(spectrum), None))
         p = len(m)
-        q = check_array("q", q, (p, len(spectrum)))
-        if q.min() < -TOLERANCE * max(1.0, q.max()):
-            raise InvalidInput("q", f"a smallest entry of {q.min():.3g}", ">= 0")
-        weight = check_array("weight", np.full(p, 1 / p) if weight is None else weight, (p,))
-        if weight.min() <= 0 or abs(weight.sum() - 1) > TOLERANCE:
-            raise InvalidInput("weight", shown(weight), "positive, with sum 1")
-        set_fields(self, spectrum=spectrum, m=m, q=check_array("q", np.maximum(q, 0.0), q.shape))
-        set_fields(self, weight=weight, a=second_layer("a", a, p))
+        q = squared_norms(q, (p, len(spectrum)))
+        set_fields(self, spectrum=spectrum, m=m, q=q, weight=weights_of(weight, p))
+        set_fields(self, a=second_layer("a", a, p))
 
     def __repr__(self) -> str:
         return f"SpectralParticles(p={self.p}, k={self.k}, {self.spectrum!r})"
@@ -107,14 +107,13 @@ class SpectralParticles:
         """One particle of the same weight for each student; costs O(p k d)."""
         check_instance("weights", weights, Weights)
         fits_spectrum(spectrum, weights.d)
-        m, q = [], []
-        for here in spectrum.columns():
-            W, V = weights.W[:, here], weights.W_star[:, here]
-            M, P = W @ V.T / weights.d, V @ V.T / weights.d
-            inside = np.einsum("pr,rs,ps->p", M, np.linalg.pinv(P, hermitian=True), M)
-            m.append(M)
-            q.append(np.einsum("pa,pa->p", W, W) / weights.d - inside)
-        return cls(spectrum, np.stack(m, axis=1), np.stack(q, axis=1), a=weights.a)
+        W, W_star = weights.W, weights.W_star
+        each = (
+            inside_and_outside(W[:, here], W_star[:, here], weights.d)
+            for here in spectrum.columns()
+        )
+        m, q = (np.stack(blocks, axis=1) for blocks in zip(*each, strict=True))
+        return cls(spectrum, m, q, a=weights.a)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,15 @@ import numpy as np
 
 from twolayer.problem.spectral_overlaps import pooled
 from twolayer.problem.spectrum import Spectrum
+from twolayer.results.in_eigenspaces import InEigenspaces
 from twolayer.results.mean_field_trajectory import MeanFieldTrajectory
 
 if TYPE_CHECKING:
     import xarray
 
 
-@dataclass(frozen=True, eq=False)
-class SpectralMeanFieldTrajectory(MeanFieldTrajectory):
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectralMeanFieldTrajectory(InEigenspaces, MeanFieldTrajectory):
     """Particles in every eigenspace, and the risk, at recorded times.
 
     As a `MeanFieldTrajectory`, whose M, q and P are those of the pre-activations here,
@@ -56,14 +57,6 @@ class SpectralMeanFieldTrajectory(MeanFieldTrajectory):
     eigenvalues: np.ndarray | None = None
     dimensions: np.ndarray | None = None
 
-    def __repr__(self) -> str:
-        return f"Spectral{super().__repr__()[:-1]}, {self.spectrum!r})"
-
-    @property
-    def spectrum(self) -> Spectrum:
-        """The spectrum of the inputs; without eigenvectors."""
-        return Spectrum(self.eigenvalues, self.dimensions)
-
     @property
     def q_total(self) -> np.ndarray:
         """Variances of the particles' pre-activations, shape (T, p)."""
@@ -73,16 +66,12 @@ class SpectralMeanFieldTrajectory(MeanFieldTrajectory):
 
     def _labelled(self) -> xarray.Dataset:
         data, of = super()._labelled(), "in an eigenspace: {}".format
-        added = {
+        blocks = {
             "M_blocks": (("time", "particle", "group", "target"), of("overlaps with the targets")),
             "q_blocks": (("time", "particle", "group"), of("squared norms outside their span")),
             "P_blocks": (("group", "target", "target_2"), of("overlaps of the targets")),
-            "eigenvalues": (("group",), "eigenvalues of the covariance of √d x"),
-            "dimensions": (("group",), "dimensions of their eigenspaces"),
         }
-        for name, (dims, text) in added.items():
-            data[name] = (dims, getattr(self, name).copy(), {"units": "1", "long_name": text})
-        return data.assign_coords(group=np.arange(self.eigenvalues.size))
+        return self._with_blocks(data, blocks)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer.problem.spectral_overlaps import SpectralOverlaps, pooled
 from twolayer.problem.spectrum import Spectrum
+from twolayer.results.in_eigenspaces import InEigenspaces
 from twolayer.results.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 _BLOCKS = ("Q_blocks", "M_blocks", "P_blocks")
 
 
-@dataclass(frozen=True, eq=False)
-class SpectralTrajectory(Trajectory):
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectralTrajectory(InEigenspaces, Trajectory):
     """Overlaps in every eigenspace, and the risk, at recorded times.
 
     As a `Trajectory`, whose Q, M and P are the covariance of the pre-activations here,
@@ -53,14 +54,6 @@ class SpectralTrajectory(Trajectory):
     eigenvalues: np.ndarray | None = None
     dimensions: np.ndarray | None = None
 
-    def __repr__(self) -> str:
-        return f"Spectral{super().__repr__()[:-1]}, {self.spectrum!r})"
-
-    @property
-    def spectrum(self) -> Spectrum:
-        """The spectrum of the inputs; without eigenvectors."""
-        return Spectrum(self.eigenvalues, self.dimensions)
-
     def overlaps(self, time: int = -1, run: int = 0) -> SpectralOverlaps:
         """The state at one recorded time, as of a `Trajectory`, to start another computation."""
         here = self.at(time, run)
@@ -71,16 +64,12 @@ class SpectralTrajectory(Trajectory):
         data, run = super()._labelled(), ("run",) if self.M.ndim == 4 else ()
         time, of = (*run, "time", "group"), "overlap of {} in an eigenspace, divided by d".format
         rest = ("neuron", "neuron_2")[: self.Q_blocks.ndim - len(time)]
-        added = {
+        blocks = {
             "Q_blocks": ((*time, *rest), of("students")),
             "M_blocks": ((*time, "neuron", "target"), of("students and targets")),
             "P_blocks": (("group", "target", "target_2"), of("targets")),
-            "eigenvalues": (("group",), "eigenvalues of the covariance of √d x"),
-            "dimensions": (("group",), "dimensions of their eigenspaces"),
         }
-        for name, (dims, text) in added.items():
-            data[name] = (dims, getattr(self, name).copy(), {"units": "1", "long_name": text})
-        return data.assign_coords(group=np.arange(self.eigenvalues.size))
+        return self._with_blocks(data, blocks)
 
     @staticmethod
     def _fits(arrays: Mapping[str, np.ndarray]) -> bool:

@@ -223,7 +223,8 @@ def simulate(
     check_choice("record", record, RECORDS)
     check_choice("on_divergence", on_divergence, ON_DIVERGENCE)
     check_executor(executor)
-    check_can_be_sent({"task": task, "inputs": inputs}, executor)
+    sent = {"task": task} | ({"inputs": inputs} if callable(inputs) else {})  # arrays can be
+    check_can_be_sent(sent, executor)
     check_workers(executor, "twolayer.sgd.run")
     if stop_at_risk is not None:
         stop_at_risk = check_stop("stop_at_risk", stop_at_risk, task.noise)
