@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,21 @@ def uncertain(values: np.ndarray) -> str:
     '1.010 ± 0.011'
     """
     return with_error(*mean_and_error(values))
+
+
+def pooled(each: Sequence[Trajectory]) -> Trajectory:
+    """SGD from different starts at the same times, as the runs of one trajectory.
+
+    Examples
+    --------
+    >>> import twolayer as tl
+    >>> starts = [tl.Weights.gaussian(p=2, k=1, d=20, seed=seed) for seed in range(3)]
+    >>> options = {"learning_rate": 0.1, "t_eval": [0, 1], "record": "norms"}
+    >>> pooled([tl.simulate(tl.Task("erf"), start, **options) for start in starts]).M.shape
+    (3, 2, 2, 1)
+    """
+    names = ("Q", "M", "excess_risk")
+    return replace(each[0], **{n: np.concatenate([getattr(r, n) for r in each]) for n in names})
 
 
 def curve_table(curves: Mapping[str, Result]) -> pandas.DataFrame:
