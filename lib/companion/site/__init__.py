@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 
 EXTENSIONS = (
     "quoted",
+    "exercises",
     "vendored",
     "explorer_page",
     "launch",
