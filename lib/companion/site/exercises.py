@@ -54,9 +54,7 @@ def page(questions: list[tuple[str, Cell]]) -> str:
             picture = f"{{image}} figures/{NAME}.svg\n:alt: {image['alt']}\n:width: 100%"
             parts.append(f"```{picture}\n```")
         parts.append("::::\n")
-    parts.append(
-        f"All solutions run in [one notebook](figures/{NAME}.ipynb), which you can change."
-    )
+    parts.append(f"All of them run in [one notebook](figures/{NAME}.ipynb), yours to change.")
     return "\n".join(parts)
 
 
