@@ -7,9 +7,11 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 _LIB = Path(__file__).resolve().parents[2]
 _PACKAGES = ("twolayer", "companion")
+_PARSING = Lock()
 
 
 @cache
@@ -79,16 +81,25 @@ def _origin(module: str, name: str, lib: Path) -> str:
 # What follows is kept by the texts themselves: many figures reach the same files.
 
 
+def _parsed(code: str) -> ast.Module:
+    """The tree of some code; one thread at a time, which Python before 3.11.8 and 3.12.2 needs.
+
+    These count the depth of all threads' trees together and raise a SystemError (gh-106905).
+    """
+    with _PARSING:
+        return ast.parse(code)
+
+
 @cache
 def _said(text: str) -> str:
     """A hash of what a file says to Python."""
-    return hashlib.sha256(ast.dump(ast.parse(text)).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(_parsed(text)).encode()).hexdigest()
 
 
 @cache
 def _references(code: str) -> tuple[tuple[str, str], ...]:
     """What code names of ours: a module and a name in it, or a module and nothing."""
-    nodes = list(ast.walk(ast.parse(code)))
+    nodes = list(ast.walk(_parsed(code)))
     known_as: dict[str, str] = {}
     found = []
     for node in nodes:
@@ -107,7 +118,7 @@ def _references(code: str) -> tuple[tuple[str, str], ...]:
 @cache
 def _handed_on(text: str) -> dict[str, str]:
     """The names that a room's `__init__` hands on, and the modules that it has them from."""
-    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom))
+    nodes = (node for node in ast.walk(_parsed(text)) if isinstance(node, ast.ImportFrom))
     return {each.asname or each.name: str(n.module) for n in nodes for each in n.names}
 
 
