@@ -96,7 +96,7 @@ def test_dragging_the_point_shows_what_the_package_computes_there(explore):
     explore.mouse.move(x, y, steps=6)
     explore.mouse.up()
     label = explore.locator(".tlx-point").get_attribute("aria-valuetext")
-    assert label == "γ = 1, d = 64, p = 2"  # the high-dimensional corner
+    assert label == "γ = 1, d = 156, p = 2"  # the high-dimensional corner
     after = data_of(explore, CURVE)
     assert after.shape != before.shape or np.abs(after - before).max() > 5
     shown = shown_curve(explore)
@@ -193,8 +193,8 @@ def test_a_walk_leads_through_the_triangle(explore):
         step.click()
         seen.append(explore.locator(".tlx-point").get_attribute("aria-valuetext"))
     assert len(set(seen)) == len(seen) >= 4
-    assert "γ = 0.0625" in seen[1]
-    assert "d = 64" in seen[2]
+    assert "γ = 0.0192" in seen[1]
+    assert "d = 156" in seen[2]
 
 
 def test_the_triangle_is_tinted_by_what_was_computed(explore):

@@ -58,11 +58,12 @@ def draw(triangle: dict[str, Any], target: Path) -> None:
     n = triangle["resolution"]
     look = {
         "full": ("black", "-"),
+        "gradient-flow+noise": ("black", "-."),
         "gradient-flow": (REGIMES["gradient flow"], "--"),
         "mean-field-limit": (REGIMES["mean field"], ":"),
     }
     corners = {"gradient flow": f"{n},0", "high-dimensional": f"0,{n}", "mean field": "0,0"}
-    figure = Figure(figsize=(6.9, 3.1), layout="constrained")
+    figure = Figure(figsize=(6.9, 3.6), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     for ax, (name, key) in zip(axes, corners.items(), strict=True):
         point = triangle["points"][key]
@@ -76,7 +77,8 @@ def draw(triangle: dict[str, Any], target: Path) -> None:
         ax.set(xlabel="time t", ylim=(1e-6, 1))
         ax.set_title(title, fontsize=10)
     axes[0].set_ylabel("excess risk R − Δ/2")
-    axes[2].legend(fontsize=10, frameon=False, loc="lower left")  # no curve falls as low there
+    handles = {line.get_label(): line for ax in axes for line in ax.get_lines()}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
     with rc_context({"svg.hashsalt": "twolayer"}):  # the same bytes every time
         figure.savefig(target, metadata={"Date": None})
 

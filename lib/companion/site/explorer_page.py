@@ -32,8 +32,8 @@ PAGE = "explore"
 MEGABYTES = 37
 ALT = (
     "Three panels, one for each corner of the triangle: excess risk against time. In all three "
-    "the ODE with all terms follows gradient flow at first; it leaves it for a plateau, highest "
-    "in the high-dimensional corner, and stays with the mean field in the third."
+    "the ODE follows gradient flow at first. It leaves it for a plateau, which is highest in the "
+    "high-dimensional corner. In the third the curves lie near that of the mean field."
 )
 
 #: A walk through the triangle: where to, by the steps from its corners, and what to see there.

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from twolayer.explorer.call import python_call
-from twolayer.explorer.compute import compute
+from twolayer.explorer.compute import FIRST, compute
 from twolayer.explorer.presets import PRESETS
 from twolayer.explorer.request import Request
 from twolayer.support.checks import check_integer
@@ -24,8 +24,10 @@ COMMON: dict[str, Any] = {
     "seed": 1,
     "t_max": 300.0,
     "theories": ["full", "gradient-flow", LIMIT],
-    "runs": 8,
+    "runs": 4,
 }
+#: What a screen can show takes a build a few seconds: SGD's updates, and digits of the curves.
+_LIGHT: dict[str, Any] = {"budget": 5e7} | FIRST
 #: Of the answer, every so many times and frames, and so many neurons.
 _EVERY, _FRAMES, _NEURONS = 2, 4, 12
 
@@ -69,17 +71,17 @@ def figures(jobs: int = 1) -> dict[str, Any]:
 
 
 def _figure(name: str) -> dict[str, Any]:
-    return _thin(compute(PRESETS[name][1]))
+    return _thin(compute(PRESETS[name][1], **_LIGHT))
 
 
 def _row(j: int, resolution: int) -> dict[str, Any]:
     """The points of one dimension: they share the limit p = ∞, which is the slowest to compute."""
-    limit = compute(point(0, j, resolution) | {"theories": [LIMIT], "runs": 0})["curves"]
+    limit = compute(point(0, j, resolution) | {"theories": [LIMIT], "runs": 0}, **_LIGHT)["curves"]
     out = {}
     for i in range(resolution + 1 - j):
         request = point(i, j, resolution)
         others = [theory for theory in COMMON["theories"] if theory != LIMIT]
-        answer = compute(request | {"theories": others})
+        answer = compute(request | {"theories": others}, **_LIGHT)
         whole = Request.from_dict(request)
         answer |= {"request": whole.as_dict(), "call": python_call(whole)}
         answer["curves"] += limit

@@ -17,7 +17,7 @@ import numpy as np
 from twolayer import regimes
 from twolayer.explorer import triangle
 from twolayer.explorer.call import python_call
-from twolayer.explorer.request import FLOWS, ORDER, THEORIES, Request
+from twolayer.explorer.request import BUDGET, FLOWS, ORDER, THEORIES, Request
 from twolayer.flow.solver import solve
 from twolayer.mean_field.particles import Particles
 from twolayer.mean_field.solver import solve_mean_field
@@ -44,6 +44,9 @@ def compute(
     request: Mapping[str, Any],
     report: Callable[[float, str], None] | None = None,
     show: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    budget: float = BUDGET,
+    **tolerances: float,
 ) -> dict[str, Any]:
     """Everything that the explorer shows of a request.
 
@@ -57,6 +60,10 @@ def compute(
     show : callable, optional
         Called with first answers of the same form, as soon as there is one more theory: without
         SGD, with curves that are right to about 1e-4 and may end before the last time.
+    budget : float
+        Student updates that SGD may take in all.
+    **tolerances
+        Of the theories, as `solve` takes them.
 
     Returns
     -------
@@ -98,10 +105,10 @@ def compute(
     if show is not None:
         for first in (t,) if asked.t_max <= SOON else (t[t <= SOON], t):
             _theories(asked, start, first, report, [], lambda paths: show(answer(paths)), **FIRST)
-    paths, sgd = _theories(asked, start, t, report, notes), None
+    paths, sgd = _theories(asked, start, t, report, notes, **tolerances), None
     if asked.runs:
         with _heard(report, "SGD"):
-            sgd = _sgd(asked, Task(asked.activation, noise=asked.noise), start, notes)
+            sgd = _sgd(asked, Task(asked.activation, noise=asked.noise), start, notes, budget)
     return answer(paths, sgd)
 
 
@@ -152,9 +159,11 @@ def _theory(
     return solve_mean_field(task, particles, P, d=d, **options)
 
 
-def _sgd(asked: Request, task: Task, start: Weights, notes: list[str]) -> dict[str, Any] | None:
+def _sgd(
+    asked: Request, task: Task, start: Weights, notes: list[str], budget: float
+) -> dict[str, Any] | None:
     """Median and central 68 % of the runs, as far as the budget of steps goes."""
-    t = asked.sgd_times()
+    t = asked.sgd_times(budget)
     if t[-1] < asked.t_max:
         notes.append(f"SGD is shown up to t = {t[-1]:.3g}: more steps than the explorer takes.")
     run = simulate(

@@ -36,8 +36,9 @@ THEORIES = {
 }
 FLOWS = ("full", "gradient-flow+noise", "gradient-flow")
 
-#: Largest number of students: the flow's state grows like p², a particle's is k + 1 numbers.
-MOST_STUDENTS, MOST_PARTICLES, MOST_TARGETS = 64, 1000, 8
+#: Largest number of students: with all terms, of the other flows, of particles.
+MOST_WITH_ALL_TERMS, MOST_STUDENTS, MOST_PARTICLES = 64, 128, 1000
+MOST_TARGETS = 8
 #: Largest number of weights, p d.
 MOST_WEIGHTS = 2_000_000
 MOST_TIME, MOST_RUNS = 1e6, 64
@@ -94,8 +95,9 @@ class Request:
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
         """Check plain data, field → value; what is missing takes its default.
 
-        ``"triangle": [a, b, c]`` sets γ, d and p.  Raises `InvalidInput` if a field is unknown or
-        has no valid value, or if the request is too large.
+        ``"triangle": [a, b, c]`` sets γ, d and p; where these are too many students for all terms,
+        as in the corner of the mean field, the label noise alone is kept of Ψ^Var.  Raises
+        `InvalidInput` if a field is unknown or has no valid value, or the request is too large.
         """
         if not isinstance(values, Mapping):
             raise InvalidInput("request", shown(values), "a mapping from field to value")
@@ -107,7 +109,7 @@ class Request:
             except (TypeError, ValueError):
                 raise triangle.no_weights(given["triangle"]) from None
             given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
-        given.pop("triangle", None)
+        at = given.pop("triangle", None)
         for name in given:
             check_choice("request", name, known)
         v = {**known, **given}
@@ -115,10 +117,14 @@ class Request:
         if not isinstance(theories, (list, tuple)) or not theories:
             raise InvalidInput("theories", shown(theories), f"some of {', '.join(THEORIES)}")
         theories = tuple(dict.fromkeys(check_choice("theories", t, THEORIES) for t in theories))
+        p = check_integer("p", v["p"], 1)
+        if at is not None and p > MOST_WITH_ALL_TERMS:
+            less = ("gradient-flow+noise" if t == "full" else t for t in theories)
+            theories = tuple(dict.fromkeys(less))
         request = cls(
             activation=check_choice("activation", v["activation"], ACTIVATIONS),
             k=check_integer("k", v["k"], 1),
-            p=check_integer("p", v["p"], 1),
+            p=p,
             d=check_integer("d", v["d"], 1),
             learning_rate=check_positive("learning_rate", v["learning_rate"]),
             noise=check_non_negative("noise", v["noise"]),
@@ -132,13 +138,15 @@ class Request:
         return request
 
     def _check_size(self) -> None:
-        flow = any(theory in FLOWS for theory in self.theories)
-        most = MOST_STUDENTS if flow else MOST_PARTICLES
+        most, hint = MOST_PARTICLES, ""
+        if any(theory in FLOWS for theory in self.theories):
+            most, hint = MOST_STUDENTS, f", or {MOST_PARTICLES} with mean-field theories alone"
+        if "full" in self.theories:
+            most, hint = MOST_WITH_ALL_TERMS, f", {MOST_STUDENTS} without the theory 'full'{hint}"
         too_large = " (too large for the explorer)"
         if self.k > MOST_TARGETS:
             raise InvalidInput("k", f"{self.k}{too_large}", f"at most {MOST_TARGETS}")
         if self.p > most:
-            hint = "" if not flow else f", or {MOST_PARTICLES} with mean-field theories alone"
             raise InvalidInput("p", f"{self.p}{too_large}", f"at most {most}{hint}")
         if self.p * self.d > MOST_WEIGHTS:
             raise InvalidInput(
@@ -166,9 +174,9 @@ class Request:
         """Zero, then `TIMES` logarithmic times up to t_max."""
         return np.r_[0.0, np.geomspace(min(0.1, self.t_max / 1000), self.t_max, TIMES)]
 
-    def sgd_times(self) -> np.ndarray:
-        """These times as far as `BUDGET` goes, at least one beside t = 0."""
+    def sgd_times(self, budget: float = BUDGET) -> np.ndarray:
+        """These times as far as a number of updates goes, at least one beside t = 0."""
         t, n = self.times(), min(self.d, self.p + self.k + 8)
         steps = t * self.p * self.d / self.learning_rate
         updates = steps * self.runs * self.p * max(n / 16, 1)
-        return t[: max(2, int((updates <= BUDGET).sum()))]
+        return t[: max(2, int((updates <= budget).sum()))]

@@ -1,8 +1,8 @@
 r"""Points of figure 1's triangle, in numbers small enough to explore.
 
 A point has weights (a, b, c), a + b + c = 1, of the corners gradient flow, high dimension
-and mean field: γ = N^(−a), d = 4 N^b, p = 2 N^c with N = 16, so that γ/(p d) = 1/128
-wherever p and d come out whole.
+and mean field: γ = N^(−a), d = 3 N^b, p = 2 N^c with N = 52, so that γ/(p d) = 1/312
+wherever p and d come out whole.  N is so large that 1/√p and 1/√d are small at their corners.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import math
 
 from twolayer.support.checks import InvalidInput, shown
 
-N = 16
+N = 52
 #: γ, d and p where their weight is zero.
-RATE, DIMENSION, STUDENTS = 1.0, 4, 2
+RATE, DIMENSION, STUDENTS = 1.0, 3, 2
 
 
 def numbers(a: float, b: float, c: float) -> tuple[float, int, int]:
@@ -22,7 +22,7 @@ def numbers(a: float, b: float, c: float) -> tuple[float, int, int]:
     Examples
     --------
     >>> numbers(0, 1, 0), numbers(0, 0, 1), numbers(1, 0, 0)
-    ((1.0, 64, 2), (1.0, 4, 32), (0.0625, 4, 2))
+    ((1.0, 156, 2), (1.0, 3, 104), (0.0192, 3, 2))
     """
     weights = (a, b, c)
     fit = all(isinstance(x, (int, float)) and x >= -1e-9 for x in weights)
