@@ -27,12 +27,21 @@ def test_make_then_nothing_to_do(clone):
     assert json.loads((clone / "book/figures/tiny.json").read_text()) == {"product": "2"}
     assert figures.make(clone) == []
     assert figures.make(clone, force=True) == ["tiny"]
-    assert sorted(f.name for f in (clone / "book/figures").iterdir()) == [
-        ".lock",
-        "tiny.ipynb",
-        "tiny.json",
-        "tiny.svg",
-    ]
+    folder = clone / "book/figures"
+    assert {f.name for f in folder.iterdir()} == {".lock", "tiny.ipynb", "tiny.json", "tiny.svg"}
+
+
+def test_what_was_made_of_a_figure_that_is_gone_goes_too(clone):
+    """The tables of the book would show its numbers, and link to a page that there is no more."""
+    figures.make(clone)
+    (clone / "book/figures/mine.ipynb").write_text("not a notebook")
+    listed = clone / "notebooks/figures.yml"
+    listed.write_text(listed.read_text().replace("tiny:", "other:", 1))
+    assert figures.make(clone) == ["other"]
+    made = {f.name for f in (clone / "book/figures").iterdir()}
+    assert "other.ipynb" in made
+    assert not {"tiny.ipynb", "tiny.svg"} & made
+    assert "mine.ipynb" in made
 
 
 def test_what_makes_a_figure_stale(clone, monkeypatch):

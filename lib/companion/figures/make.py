@@ -24,9 +24,9 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
@@ -123,11 +123,14 @@ def make(
                 warnings.warn(message, RuntimeWarning, stacklevel=3)
         return [f for f in wanted if states[f.id] != "up to date"]
 
-    if not force and all(is_fresh(root, figure, profile) for figure in wanted):
+    gone = _of_no_figure(output_folder(root), figures)
+    if not force and not gone and all(is_fresh(root, figure, profile) for figure in wanted):
         return []
     folder = writable_folder("root", output_folder(root), _ROOM)
     with locked(folder, waiting=lambda: print(f"waiting for another build in {folder}")):
         _sweep(folder)
+        for file in gone:
+            file.unlink(missing_ok=True)
         chosen = stale()  # once we are alone: the other build may have made them
         try:
             _run(root, chosen, profile, jobs, executor)
@@ -177,6 +180,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _of_no_figure(folder: Path, figures: Container[str]) -> list[Path]:
+    """What an earlier version has made of figures that there are no more: pages would show it."""
+    found = []
+    for notebook in folder.glob("*.ipynb"):
+        if notebook.stem not in figures:
+            with suppress(OSError, ValueError, LookupError, TypeError):  # somebody else's
+                made = json.loads(notebook.read_text("utf-8"))["metadata"]["twolayer"]["files"]
+                found += [*(folder / Path(name).name for name in made), notebook]
+    return found
 
 
 def _sweep(folder: Path) -> None:
