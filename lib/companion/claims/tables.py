@@ -107,7 +107,7 @@ def claims_table(folder: Path, level: int = 2) -> str:
     for number, text in CLAIMS.items():
         rows = [(f, e) for f, entries in found.items() for e in entries if e["claim"] == number]
         total = counted(verdicts(e for _, e in rows)) or "not measured"
-        lines += [f":::{{dropdown}} {number}. {text}: {total}"]
+        lines += [f":::{{dropdown}} {number}. {text}: {total}", ":class-container: claim", ""]
         if not rows:
             lines += ["No figure made so far measures this.", ":::", ""]
             continue
