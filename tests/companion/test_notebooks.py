@@ -6,6 +6,7 @@ import yaml
 from conftest import ROOT
 
 from companion.figures.catalogue import load
+from companion.site.exercises import by_chapter
 
 FIGURES = load(ROOT)
 TEMPLATES = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
@@ -32,6 +33,12 @@ def test_every_template_is_used_and_every_figure_has_a_page():
     text = str(toc)
     for name in FIGURES:
         assert f"figures/{name}'" in text
+
+
+def test_every_exercise_stands_at_the_end_of_its_chapter():
+    """The other way round, a chapter without exercises fails the build."""
+    asked = set(by_chapter(nbformat.read(ROOT / "notebooks/exercises.ipynb", as_version=4))) - {"*"}
+    assert asked == {f.stem for f in (ROOT / "book").glob("*.md") if "{exercises}" in f.read_text()}
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -2,7 +2,8 @@
 
 ``{exercises}`` shows the questions of ``notebooks/exercises.ipynb`` whose cells are marked with
 the page's name (``"chapter"`` in their metadata), each with the cell that follows it, folded: its
-code, and what this gave when the page was built.
+code, and what this gave when the page was built.  The cell of the chapter "*" comes first: the
+lines that all solutions begin with.
 """
 
 from __future__ import annotations
@@ -41,11 +42,18 @@ def by_chapter(notebook: Cell) -> dict[str, list[tuple[str, Cell]]]:
     return found
 
 
-def page(questions: list[tuple[str, Cell]]) -> str:
-    """Questions and folded solutions as Markdown."""
+def beginning(notebook: Cell) -> str:
+    """The lines that all solutions begin with."""
+    cells = (c["source"] for c in notebook["cells"] if c["metadata"].get("chapter") == "*")
+    return "\n".join(map("".join, cells))
+
+
+def page(questions: list[tuple[str, Cell]], first: str) -> str:
+    """Questions and folded solutions as Markdown; the first one with the lines that come first."""
     parts = ["## Exercises\n"]
     for question, cell in questions:
-        code = "".join(cell["source"])
+        code = f"{first}{''.join(cell['source'])}"
+        first = ""
         parts.append(f"{question}\n\n::::{{dropdown}} Solution\n```python\n{code}\n```")
         for output in cell["outputs"]:
             if output["output_type"] == "stream":
@@ -65,11 +73,13 @@ class Exercises(SphinxDirective):
         """Questions and solutions, or a warning that there are none."""
         file = output_folder(Path(self.env.srcdir).parent) / f"{NAME}.ipynb"
         self.env.note_dependency(str(file))
-        questions = by_chapter(json.loads(file.read_text("utf-8"))).get(self.env.docname)
+        notebook = json.loads(file.read_text("utf-8"))
+        questions = by_chapter(notebook).get(self.env.docname)
         if not questions:
             logger.warning("no cell of %s has %r as its chapter", file.name, self.env.docname)
             return []
-        return self.parse_text_to_nodes(page(questions), allow_section_headings=True)
+        text = page(questions, f"{beginning(notebook)}\n\n")
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

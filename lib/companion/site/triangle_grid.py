@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from twolayer.explorer.call import python_call
-from twolayer.explorer.compute import FIRST, compute
+from twolayer.explorer.compute import compute
 from twolayer.explorer.presets import PRESETS
 from twolayer.explorer.request import Request
 from twolayer.support.checks import check_integer
@@ -27,7 +27,7 @@ COMMON: dict[str, Any] = {
     "runs": 4,
 }
 #: What a screen can show takes a build a few seconds: SGD's updates, and digits of the curves.
-_LIGHT: dict[str, Any] = {"budget": 5e7} | FIRST
+_LIGHT: dict[str, Any] = {"budget": 5e7, "rtol": 1e-6, "atol": 1e-10}
 #: Of the answer, every so many times and frames, and so many neurons.
 _EVERY, _FRAMES, _NEURONS = 2, 4, 12
 
