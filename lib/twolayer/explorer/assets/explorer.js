@@ -143,7 +143,7 @@ function sizesPicture(scales) {
   const parts = sizes.flatMap(([name, value], n) => [text(left - 8, 18 + n * step, name, {"text-anchor": "end"}),
     make("rect", {x: left, y: 8 + n * step, width: Math.max(X(value) - left, 1), height: 13, class: value < 0.1 ? "tlx-cold" : "tlx-warm"}),
     text(X(value) + 5, 18 + n * step, DIGITS(value))]);
-  parts.push(make("line", {x1: X(0.1), x2: X(0.1), y1: 2, y2: 4 * step + 4, class: "tlx-now"}));
+  parts.unshift(make("line", {x1: X(0.1), x2: X(0.1), y1: 2, y2: 4 * step + 4, class: "tlx-now"}));
   return picture(W, 4 * step + 8, `Sizes, of which those below 0.1 are small: ${sizes.map(([name, value]) => `${name} ${DIGITS(value)}`).join(", ")}.`, parts);
 }
 
