@@ -22,6 +22,7 @@ EXTENSIONS = (
     "inventory",
     "light",
     "steady",
+    "unbroken",
     "cleaning",
 )
 
