@@ -118,6 +118,28 @@ def test_points_of_the_triangle_and_back():
         assert back == pytest.approx(weights, abs=0.05)
 
 
+@pytest.mark.parametrize("at", [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+def test_a_corner_is_what_it_is_called(at):
+    name = ("gradient flow", "high-dimensional", "mean field")[at.index(1)]
+    asked = Request.from_dict(grid.COMMON | {"triangle": at})
+    sizes = tl.regimes.scales(asked.d, asked.p, asked.learning_rate, asked.noise, k=asked.k)
+    assert sizes.regime.startswith(name)
+    assert ("full" in asked.theories) == (asked.p <= 64)  # beyond, what it leaves out is small
+    assert "full" in asked.theories or sizes.variance < 0.01
+
+
+@pytest.mark.parametrize("name", explorer.PRESETS)
+def test_a_preset_is_in_the_regime_that_the_book_names(name):
+    """The page "One triangle" says the same of the figures of the paper."""
+    asked = Request.from_dict(explorer.PRESETS[name][1])
+    at = {"k": asked.k, "activation": asked.activation}
+    found = tl.regimes.scales(asked.d, asked.p, asked.learning_rate, asked.noise, **at).regime
+    expected = {"3 right": "mean field, high-dimensional"} | dict.fromkeys(
+        ("3 left", "5 a", "5 b", "5 c", "5 d"), "mean field, low-dimensional"
+    )
+    assert found == expected.get(name, "gradient flow, then a plateau")
+
+
 def test_a_small_grid_is_complete_and_thin():
     shares = []
     made = grid.triangle_grid(1, jobs=1, done=shares.append)
