@@ -1,6 +1,6 @@
 """Requests that show the figures of the paper.
 
-Of its sizes of the mean field the explorer takes 1,000 neurons, in 3 right and 5 a 200.
+Of its sizes of the mean field the explorer takes 1,000 neurons, in 3 right 250 and in 5 a 200.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "3 right": (
         "Mean field, high dimension",
         {"activation": "square", "k": 5, "d": 1000, "learning_rate": 10.0, "t_max": 91.0}
-        | {**_MEAN_FIELD, "p": 200, "theories": ["mean-field-orthogonal"]},
+        | {**_MEAN_FIELD, "p": 250, "theories": ["mean-field-orthogonal"]},
     ),
     "4": (
         "The plateau of label noise",
