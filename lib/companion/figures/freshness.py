@@ -117,6 +117,11 @@ def condition(root: Path, figure: Figure, profile: str) -> str:
     return "up to date"
 
 
+def run_of(folder: Path, name: str) -> dict[str, Any]:
+    """What a figure's executed notebook says of its run: profile, files, seconds, memory."""
+    return json.loads((folder / f"{name}.ipynb").read_text("utf-8"))["metadata"]["twolayer"]
+
+
 def seal(content: bytes) -> str:
     """The hash by which a file is known again."""
     return hashlib.sha256(content).hexdigest()

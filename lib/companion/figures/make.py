@@ -33,7 +33,15 @@ from pathlib import Path
 from companion.figures.catalogue import PROFILES, Figure, load, output_folder
 from companion.figures.colophon import add_colophon
 from companion.figures.execution import ExecutionError, execute
-from companion.figures.freshness import condition, first_picture, is_fresh, lacking, seal, stamp
+from companion.figures.freshness import (
+    condition,
+    first_picture,
+    is_fresh,
+    lacking,
+    run_of,
+    seal,
+    stamp,
+)
 from companion.figures.pages import as_page
 from twolayer.support.checks import InvalidInput, check_choice, check_executor, check_integer, shown
 from twolayer.support.cluster import check_workers
@@ -188,8 +196,8 @@ def _of_no_figure(folder: Path, figures: Container[str]) -> list[Path]:
     for notebook in folder.glob("*.ipynb"):
         if notebook.stem not in figures:
             with suppress(OSError, ValueError, LookupError, TypeError):  # somebody else's
-                made = json.loads(notebook.read_text("utf-8"))["metadata"]["twolayer"]["files"]
-                found += [*(folder / Path(name).name for name in made), notebook]
+                files = run_of(folder, notebook.stem)["files"]
+                found += [*(folder / Path(name).name for name in files), notebook]
     return found
 
 

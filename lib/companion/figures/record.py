@@ -22,7 +22,7 @@ from typing import Any
 
 from companion.claims.tables import claims_table, comparison_table, counted, link, table, verdicts
 from companion.figures.catalogue import load, output_folder, project_root
-from companion.figures.freshness import is_fresh
+from companion.figures.freshness import is_fresh, run_of
 from twolayer.support.checks import InvalidInput, shown
 from twolayer.support.versions import versions
 
@@ -44,7 +44,7 @@ def update(root: Path) -> list[str]:
         raise InvalidInput(str(folder), "none of them", allowed)
     (root / FOLDER).mkdir(exist_ok=True)
     for name in made:
-        run = json.loads((folder / f"{name}.ipynb").read_text("utf-8"))["metadata"]["twolayer"]
+        run = run_of(folder, name)
         data = folder / f"{name}.json"
         numbers = json.loads(data.read_text("utf-8")) if data.exists() else {}
         content = {"claims": [], "comparisons": []} | numbers

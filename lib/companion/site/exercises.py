@@ -2,8 +2,8 @@
 
 ``{exercises}`` shows the questions of ``notebooks/exercises.ipynb`` whose cells are marked with
 the page's name (``"chapter"`` in their metadata), each with the cell that follows it, folded: its
-code, and what this gave when the page was built.  The cell of the chapter "*" comes first: the
-lines that all solutions begin with.
+code, and what this gave when the page was built.  The cell of the chapter "*" has the lines that
+all solutions begin with; they are shown with the first one.
 """
 
 from __future__ import annotations
@@ -42,12 +42,6 @@ def by_chapter(notebook: Cell) -> dict[str, list[tuple[str, Cell]]]:
     return found
 
 
-def beginning(notebook: Cell) -> str:
-    """The lines that all solutions begin with."""
-    cells = (c["source"] for c in notebook["cells"] if c["metadata"].get("chapter") == "*")
-    return "\n".join(map("".join, cells))
-
-
 def page(questions: list[tuple[str, Cell]], first: str) -> str:
     """Questions and folded solutions as Markdown; the first one with the lines that come first."""
     parts = ["## Exercises\n"]
@@ -73,12 +67,13 @@ class Exercises(SphinxDirective):
         """Questions and solutions, or a warning that there are none."""
         file = output_folder(Path(self.env.srcdir).parent) / f"{NAME}.ipynb"
         self.env.note_dependency(str(file))
-        notebook = json.loads(file.read_text("utf-8"))
-        questions = by_chapter(notebook).get(self.env.docname)
+        chapters = by_chapter(json.loads(file.read_text("utf-8")))
+        questions = chapters.get(self.env.docname)
         if not questions:
             logger.warning("no cell of %s has %r as its chapter", file.name, self.env.docname)
             return []
-        text = page(questions, f"{beginning(notebook)}\n\n")
+        (first, _), *_ = chapters["*"]
+        text = page(questions, f"{first}\n\n")
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 

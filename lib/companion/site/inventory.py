@@ -21,6 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from companion.claims.tables import counted, link, table, verdicts
 from companion.figures.catalogue import load, output_folder
+from companion.figures.freshness import run_of
 
 from .repository import git
 
@@ -48,7 +49,7 @@ def downloads(root: Path) -> str:
     rows = []
     for name, figure in load(root).items():
         links = [f"{{download}}`{kind} <figures/{name}.{kind}>`" for kind in KINDS]
-        kept = sorted(file for file in made(folder, name)["files"] if file.endswith(".nc"))
+        kept = sorted(file for file in run_of(folder, name)["files"] if file.endswith(".nc"))
         trajectories = [
             f"{{download}}`{file.removeprefix(f'{name}-').removesuffix('.nc')} <figures/{file}>` "
             f"({size(folder / file)})"
@@ -56,11 +57,6 @@ def downloads(root: Path) -> str:
         ]
         rows.append([link(name, figure.title), *links, ", ".join(trajectories)])
     return table(("figure", "picture", "print", "table", "numbers", "trajectories (NetCDF)"), rows)
-
-
-def made(folder: Path, name: str) -> dict[str, Any]:
-    """What a figure's executed notebook says of its run: profile, files, seconds, memory."""
-    return json.loads((folder / f"{name}.ipynb").read_text("utf-8"))["metadata"]["twolayer"]
 
 
 def commit(root: Path) -> str:
@@ -75,7 +71,7 @@ def status(root: Path) -> str:
     versions += [[name, metadata.version(name)] for name in PACKAGES]
     rows, total, seconds = [], Counter(), 0.0
     for name, figure in load(root).items():
-        run = made(folder, name)
+        run = run_of(folder, name)
         claims = json.loads((folder / f"{name}.json").read_text("utf-8"))["claims"]
         counts = verdicts(claims)
         total += counts

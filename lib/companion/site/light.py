@@ -21,10 +21,10 @@ def leave_out(app: Sphinx, exception: Exception | None) -> None:
     """Take the script, and what loads it, out of the written site."""
     if exception is None and app.builder.format == "html":
         (Path(app.outdir) / "_static/scripts/fontawesome.js").unlink(missing_ok=True)
-        on_all_pages(app, lambda page, _: _SCRIPT.sub("", page))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the event."""
     app.connect("build-finished", leave_out)
+    on_all_pages(app, lambda page, _: _SCRIPT.sub("", page))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

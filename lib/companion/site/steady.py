@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ _PICTURE = re.compile(r'<img (?![^>]*\bheight=)([^>]*\bsrc="([^":]+\.svg)"[^>]*)
 _BOX = re.compile(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"')
 
 
-@cache
 def size(file: Path) -> tuple[int, int] | None:
     """Width and height of an SVG by its viewBox, to a pixel."""
     found = _BOX.search(file.read_text("utf-8")[:2000]) if file.is_file() else None
@@ -35,14 +33,7 @@ def with_sizes(page: str, folder: Path) -> str:
     return _PICTURE.sub(sized, page)
 
 
-def write(app: Sphinx, exception: Exception | None) -> None:
-    """Do so on all pages of the written site."""
-    if exception is None and app.builder.format == "html":
-        size.cache_clear()
-        on_all_pages(app, with_sizes)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the event."""
-    app.connect("build-finished", write)
+    """Do so on all pages."""
+    on_all_pages(app, with_sizes)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

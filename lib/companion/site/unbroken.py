@@ -32,13 +32,7 @@ def unbroken(page: str) -> str:
     return _FORMULA.sub(together, page)
 
 
-def write(app: Sphinx, exception: Exception | None) -> None:
-    """Do so on all pages of the written site."""
-    if exception is None and app.builder.format == "html":
-        on_all_pages(app, lambda page, _: unbroken(page))
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the event."""
-    app.connect("build-finished", write)
+    """Do so on all pages."""
+    on_all_pages(app, lambda page, _: unbroken(page))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -103,13 +103,13 @@ class Request:
             raise InvalidInput("request", shown(values), "a mapping from field to value")
         given = dict(values)
         known = {f.name: f.default for f in dataclasses.fields(cls)}
-        if given.get("triangle") is not None:
-            try:
-                a, b, c = given["triangle"]
-            except (TypeError, ValueError):
-                raise triangle.no_weights(given["triangle"]) from None
-            given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
         at = given.pop("triangle", None)
+        if at is not None:
+            try:
+                a, b, c = at
+            except (TypeError, ValueError):
+                raise triangle.no_weights(at) from None
+            given["learning_rate"], given["d"], given["p"] = triangle.numbers(a, b, c)
         for name in given:
             check_choice("request", name, known)
         v = {**known, **given}
